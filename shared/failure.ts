@@ -79,10 +79,11 @@ const table = {
   ),
 
   // The image
-  IMAGE_NOT_FOUND: entry<{ image: string }>(
+  IMAGE_NOT_FOUND: entry<{ image: string; catalog?: string }>(
     misuse,
     404,
-    (d) => `There is no image at ${d.image}.`,
+    (d) =>
+      `There is no image at ${d.image}${d.catalog === undefined ? '' : `, and the catalog ${d.catalog} names none like it`}.`,
     'Check the path or the URL.',
   ),
   IMAGE_UNREADABLE: entry<{ image: string; problem: string }>(
@@ -179,6 +180,12 @@ const table = {
     (d) => `${d.url} promised ${d.expected} bytes and delivered ${d.actual}.`,
     'Try again; if it persists, the server or a proxy is at fault.',
   ),
+  IMAGE_CHANGED: entry<{ image: string; what: string; expected: string; actual: string }>(
+    failed,
+    409,
+    (d) => `${d.image} changed while it was read: its ${d.what} was ${d.expected} and is now ${d.actual}.`,
+    'Wait until nothing writes to the image any more, then start again.',
+  ),
   SOURCE_READ_FAILED: entry<{ image: string; offset: number; problem: string }>(
     failed,
     500,
@@ -202,6 +209,12 @@ const table = {
     404,
     () => 'No catalog is configured.',
     'Name one, or set BTY_CATALOG_FILE, or put catalog.toml in the state directory.',
+  ),
+  CACHE_FAILED: entry<{ cache: string; problem: string }>(
+    failed,
+    507,
+    (d) => `The image cache ${d.cache} cannot store the image: ${d.problem}.`,
+    'Free space there, or set BTY_CATALOG_CACHE_DIR to another directory.',
   ),
   CATALOG_ENTRY_UNKNOWN: entry<{ catalog: string; name: string }>(
     failed,

@@ -1,0 +1,123 @@
+import { Socket } from 'node:net';
+import { failure } from '../../shared/failure.ts';
+import { orAborted } from './abort.ts';
+import { closeDescriptor, readDescriptor } from './file-descriptor.ts';
+import { fill, headBytes, replay } from './head.ts';
+import { Inbox } from './inbox.ts';
+import { problemOf } from './problem.ts';
+import type { ImageSource, SourceStream } from './source.ts';
+
+/** How a source that can be read once is called, and whether its descriptor is closed with it. */
+export interface StreamOptions {
+  readonly location: string;
+  readonly name: string;
+  readonly owned: boolean;
+}
+
+/** A source that is read once, from a pipe or socket, or (not `polled`) by plain reads. */
+export function streamSource(descriptor: number, options: StreamOptions, polled = true): ImageSource {
+  const { location, name } = options;
+  const stream = (polled ? pipeStream : plainStream)(descriptor, options);
+  let head: Promise<Uint8Array> | null = null;
+  let opened = false;
+  const readHead = (): Promise<Uint8Array> => {
+    const into = new Uint8Array(headBytes);
+    return fill((room) => stream.read(room), into).then((count) => into.slice(0, count));
+  };
+  return {
+    kind: 'stdin',
+    location,
+    name,
+    size: null,
+    random: null,
+    reopenable: false,
+    head() {
+      head ??= readHead();
+      return head;
+    },
+    async open(signal) {
+      if (opened) throw failure('INTERNAL', { problem: `${location} can be read only once` });
+      opened = true;
+      signal.throwIfAborted();
+      const replayed = replay(head ? await orAborted(head, signal) : new Uint8Array(), stream);
+      return {
+        async read(into) {
+          signal.throwIfAborted();
+          return orAborted(replayed.read(into), signal);
+        },
+        close: () => stream.close(),
+      };
+    },
+    close: () => stream.close(),
+  };
+}
+
+const chunkBytes = 64 * 1024; // pipe(7): the capacity of a pipe
+const heldBytes = 1024 * 1024;
+
+/** Reads when the kernel says that bytes are there, so that no thread waits and the process can always exit. */
+function pipeStream(descriptor: number, { location }: StreamOptions): SourceStream {
+  let position = 0;
+  const spare: Uint8Array[] = [];
+  const backing = new Map<Uint8Array, Uint8Array>();
+  const nextBuffer = (): Uint8Array => spare.pop() ?? new Uint8Array(chunkBytes);
+  const fails = (error: unknown) =>
+    failure('SOURCE_READ_FAILED', { image: location, offset: position, problem: problemOf(error) }, error);
+
+  const inbox = new Inbox(
+    heldBytes,
+    () => socket.resume(),
+    (chunk) => {
+      const buffer = backing.get(chunk);
+      backing.delete(chunk);
+      if (buffer) spare.push(buffer);
+    },
+  );
+  const received = (count: number, buffer: Uint8Array): boolean => {
+    const chunk = buffer.subarray(0, count);
+    backing.set(chunk, buffer);
+    position += count;
+    return inbox.put(chunk);
+  };
+  const onread = { buffer: nextBuffer, callback: received };
+  const socket = openSocket();
+  socket.on('end', () => inbox.end());
+  socket.on('error', (error) => inbox.fail(fails(error)));
+  socket.on('close', () => inbox.fail(fails(new Error('it was closed'))));
+
+  function openSocket(): Socket {
+    try {
+      return new Socket({ fd: descriptor, readable: true, writable: false, onread });
+    } catch (error) {
+      throw failure('IMAGE_UNREADABLE', { image: location, problem: problemOf(error) }, error);
+    }
+  }
+
+  return {
+    read: (into) => inbox.read(into),
+    // Ends the descriptor too; nothing else of this process reads from a stream that an image comes from.
+    close: async () => {
+      socket.destroy();
+    },
+  };
+}
+
+/** Reads with read(2): character devices, and files that were read from before. */
+function plainStream(descriptor: number, { location, owned }: StreamOptions): SourceStream {
+  let position = 0;
+  return {
+    async read(into) {
+      try {
+        const count = await readDescriptor(descriptor, into, into.length, null);
+        position += count;
+        return count;
+      } catch (error) {
+        const problem = problemOf(error);
+        throw failure('SOURCE_READ_FAILED', { image: location, offset: position, problem }, error);
+      }
+    },
+    close: async () => {
+      if (owned) await closeDescriptor(descriptor);
+    },
+  };
+}
