@@ -97,34 +97,43 @@ class Lz4Unpacker implements Unpacker {
   #item(stage: Exclude<Stage, { kind: 'skip' }>, out: SlotWriter): void {
     switch (stage.kind) {
       case 'magic':
-        return this.#magic();
+        this.#magic();
+        break;
       case 'descriptor':
-        return this.#descriptor();
+        this.#descriptor();
+        break;
       case 'blockHeader':
-        return this.#blockHeader(stage.frame);
+        this.#blockHeader(stage.frame);
+        break;
       case 'block':
-        return this.#block(stage.frame, stage.size, stage.packed, out);
+        this.#block(stage.frame, stage.size, stage.packed, out);
+        break;
       case 'contentChecksum':
         if (this.#stored32(0) !== this.#contentHash.digest()) throw this.#corrupt('content checksum differs');
-        return this.#expect({ kind: 'magic' }, 4);
+        this.#expect({ kind: 'magic' }, 4);
+        break;
       case 'skippableSize': {
         const left = this.#stored32(0);
-        return left === 0 ? this.#expect({ kind: 'magic' }, 4) : this.#expect({ kind: 'skip', left }, 0);
+        if (left === 0) this.#expect({ kind: 'magic' }, 4);
+        else this.#expect({ kind: 'skip', left }, 0);
       }
     }
   }
 
   #magic(): void {
     const magic = this.#stored32(0);
-    if (magic === frameMagic) return this.#expect({ kind: 'descriptor' }, 3);
-    if ((magic & 0xfffffff0) === skippableMagic) {
+    if (magic === frameMagic) {
+      this.#expect({ kind: 'descriptor' }, 3);
+    } else if ((magic & 0xfffffff0) === skippableMagic) {
       this.#frames++;
-      return this.#expect({ kind: 'skippableSize' }, 4);
+      this.#expect({ kind: 'skippableSize' }, 4);
+    } else if (magic === legacyMagic) {
+      throw this.#unsupported('a legacy frame');
+    } else {
+      throw this.#corrupt(
+        this.#frames === 0 ? 'it does not start with a frame' : 'no frame follows the last one',
+      );
     }
-    if (magic === legacyMagic) throw this.#unsupported('a legacy frame');
-    throw this.#corrupt(
-      this.#frames === 0 ? 'it does not start with a frame' : 'no frame follows the last one',
-    );
   }
 
   #descriptor(): void {
@@ -164,7 +173,10 @@ class Lz4Unpacker implements Unpacker {
 
   #blockHeader(frame: Frame): void {
     const header = this.#stored32(0);
-    if (header === 0) return this.#endFrame(frame);
+    if (header === 0) {
+      this.#endFrame(frame);
+      return;
+    }
     const size = header & 0x7fffffff;
     if (size > frame.blockMax) throw this.#corrupt('a block is larger than its frame allows');
     const needed = size + (frame.blockChecksum ? 4 : 0);
