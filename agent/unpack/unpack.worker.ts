@@ -66,7 +66,6 @@ async function serve(request: UnpackRequest): Promise<void> {
     return;
   }
   await unpacker.push(input.view(request.slot).subarray(0, request.length), slots);
-  input.release(request.slot);
   send({ kind: 'consumed', slot: request.slot });
 }
 

@@ -1,0 +1,129 @@
+import type { Worker } from 'node:worker_threads';
+import { startWorker } from '../system/worker.ts';
+import type { Ring, RingHandle } from './ring.ts';
+
+interface Piece {
+  readonly id: number;
+  /** Which ring, in the order they were made known. */
+  readonly ring: number;
+  readonly slot: number;
+  readonly start: number;
+  readonly length: number;
+}
+export type DigestRequest =
+  | { readonly kind: 'ring'; readonly id: number; readonly handle: RingHandle }
+  | (Piece & {
+      readonly kind: 'slot';
+      readonly sha256: boolean;
+      readonly xxh64: boolean;
+      readonly zero: boolean;
+    })
+  | (Piece & { readonly kind: 'range'; readonly algorithm: string; readonly last: boolean })
+  | { readonly kind: 'finish'; readonly id: number };
+
+export interface DigestReply {
+  readonly id: number;
+  readonly xxh64?: bigint;
+  readonly zero?: boolean;
+  readonly hex?: string;
+}
+
+type Unnumbered = DigestRequest extends infer Each
+  ? Each extends DigestRequest
+    ? Omit<Each, 'id'>
+    : never
+  : never;
+
+/** Computes digests in a worker thread, in the order they were asked for. */
+export class Digester {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<
+    number,
+    { resolve: (reply: DigestReply) => void; reject: (error: Error) => void }
+  >();
+  readonly #rings: Ring[] = [];
+  #next = 0;
+  #broken: Error | undefined;
+
+  constructor() {
+    this.#worker = startWorker('digest', []);
+    this.#worker.on('message', (reply: DigestReply) => {
+      this.#waiting.get(reply.id)?.resolve(reply);
+      this.#waiting.delete(reply.id);
+    });
+    this.#worker.on('error', (error) =>
+      this.#break(error instanceof Error ? error : new Error(String(error))),
+    );
+    this.#worker.on('exit', () => this.#break(new Error('the digest worker ended')));
+  }
+
+  /** Requests that are not answered yet. */
+  get backlog(): number {
+    return this.#waiting.size;
+  }
+
+  /** Looks at part of a slot: adds it to the stored digest, computes its XXH64, tells whether it is all zero. */
+  async slot(
+    ring: Ring,
+    slot: number,
+    part: { readonly start: number; readonly length: number },
+    wanted: { readonly sha256: boolean; readonly xxh64: boolean; readonly zero: boolean },
+  ): Promise<{ readonly xxh64: bigint; readonly zero: boolean }> {
+    const { start, length } = part;
+    const reply = await this.#ask({ kind: 'slot', ring: this.#known(ring), slot, start, length, ...wanted });
+    // 0 means "not computed" everywhere else.
+    const xxh64 = wanted.xxh64 ? reply.xxh64 || 1n : 0n;
+    return { xxh64, zero: reply.zero ?? false };
+  }
+
+  /** Adds part of a slot to the digest of the current range; resolves its hex form when `last`. */
+  async range(
+    ring: Ring,
+    slot: number,
+    piece: {
+      readonly start: number;
+      readonly length: number;
+      readonly algorithm: string;
+      readonly last: boolean;
+    },
+  ): Promise<string | undefined> {
+    const { start, length, algorithm, last } = piece;
+    return (await this.#ask({ kind: 'range', ring: this.#known(ring), slot, start, length, algorithm, last }))
+      .hex;
+  }
+
+  /** SHA-256 of all stored bytes so far, in hex. */
+  async finish(): Promise<string> {
+    return (await this.#ask({ kind: 'finish' })).hex ?? '';
+  }
+
+  async close(): Promise<void> {
+    this.#worker.removeAllListeners('exit');
+    this.#break(new Error('the digester was closed'));
+    await this.#worker.terminate();
+  }
+
+  #known(ring: Ring): number {
+    const at = this.#rings.indexOf(ring);
+    if (at >= 0) return at;
+    this.#rings.push(ring);
+    const handle = ring.handle;
+    this.#ask({ kind: 'ring', handle }).catch((error: Error) => this.#break(error));
+    return this.#rings.length - 1;
+  }
+
+  #ask(request: Unnumbered): Promise<DigestReply> {
+    if (this.#broken) return Promise.reject(this.#broken);
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ ...request, id });
+    });
+  }
+
+  #break(error: Error): void {
+    this.#broken ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#broken);
+    this.#waiting.clear();
+  }
+}
