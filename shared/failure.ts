@@ -130,6 +130,12 @@ const table = {
     (d) => `${d.image} is a ${d.format} image with ${d.feature}, which bty does not read.`,
     'Convert it to a raw image first, for example with qemu-img convert -O raw.',
   ),
+  IMAGE_NOT_STREAMABLE: entry<{ image: string; format: string; reason: string }>(
+    failed,
+    422,
+    (d) => `${d.image} cannot be read as a ${d.format} stream because ${d.reason}.`,
+    'Save the image to a file first and flash that file.',
+  ),
   DIGEST_MISMATCH: entry<{ image: string; expected: string; actual: string }>(
     failed,
     422,
@@ -272,6 +278,13 @@ const table = {
     (d) => `${d.image} needs ${amount(d.imageBytes)}, and ${d.target} holds ${amount(d.targetBytes)}.`,
     'Choose a larger disk or a smaller image.',
   ),
+  TARGET_SIZE_INVALID: entry<Where & { targetBytes: number }>(
+    failed,
+    422,
+    (d) =>
+      `${d.target} holds ${d.targetBytes} bytes; a virtual disk holds a whole number of 512-byte blocks, at least one.`,
+    'Set its size, for example with truncate -s 8G FILE.',
+  ),
   TARGET_NO_MEDIUM: entry<Where>(
     failed,
     409,
@@ -293,9 +306,8 @@ const table = {
   TARGET_HELD: entry<Where & { device: string; holders: readonly string[] }>(
     failed,
     409,
-    (d) =>
-      `${d.target} is in use: ${d.device} belongs to ${d.holders.join(', ')} (LVM, RAID or device-mapper).`,
-    'Stop the volume or array first.',
+    (d) => `${d.target} is in use: ${d.device} belongs to ${d.holders.join(', ')}.`,
+    'Stop the volume, array or loop device first.',
   ),
   TARGET_IS_SYSTEM: entry<Where & { mounts: readonly string[] }>(
     failed,

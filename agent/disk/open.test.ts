@@ -1,0 +1,472 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { FailureCode } from '../../shared/failure.ts';
+import { lockExclusively } from '../system/native.ts';
+import type { DeviceTarget, VirtualTarget } from './guard.ts';
+import type { DiskHandle } from './handle.ts';
+import { identify, sameDisk } from './identity.ts';
+import { openDisk } from './open.ts';
+import { inspectTarget } from './target.ts';
+import { inFolder, noLoops, run, withLoop } from './testing.ts';
+
+const skip = noLoops;
+const at = (path: string, more: Partial<DeviceTarget> = {}): DeviceTarget => ({
+  kind: 'device',
+  path,
+  allowLoop: true,
+  imageName: 'image.img',
+  ...more,
+});
+const file = (path: string, more: Partial<VirtualTarget> = {}): VirtualTarget => ({
+  kind: 'virtual',
+  path,
+  imageName: 'image.img',
+  ...more,
+});
+
+function pages(bytes: number, fill: number): Uint8Array {
+  const count = Math.ceil(bytes / 65536);
+  const memory = new WebAssembly.Memory({ initial: count, maximum: count, shared: true });
+  return new Uint8Array(memory.buffer, 0, bytes).fill(fill);
+}
+
+async function refused(
+  spec: DeviceTarget | VirtualTarget,
+  code: FailureCode,
+  sentence?: RegExp,
+): Promise<void> {
+  await assert.rejects(openDisk(spec, { patience: 0 }), (error: Error & { code?: string }) => {
+    assert.equal(error.code, code, error.message);
+    if (sentence) assert.match(error.message, sentence);
+    return true;
+  });
+  const report = await inspectTarget(spec);
+  const open = ['TARGET_BUSY', 'TARGET_OPEN_FAILED'];
+  if (!open.includes(code)) assert.equal(report.failures[0]?.code, code);
+}
+
+async function opened(
+  spec: DeviceTarget | VirtualTarget,
+  use: (disk: DiskHandle) => Promise<void>,
+): Promise<void> {
+  const disk = await openDisk(spec, { patience: 0 });
+  try {
+    await use(disk);
+  } finally {
+    await disk.close();
+  }
+}
+
+for (const blockSize of [512, 4096]) {
+  test(
+    `a disk with ${blockSize}-byte blocks is written, flushed and read back past the cache`,
+    { skip },
+    () =>
+      withLoop({ blockSize }, async ({ path, backing }) => {
+        await opened(at(path), async (disk) => {
+          assert.deepEqual(
+            [disk.path, disk.size, disk.blockSize, disk.direct],
+            [path, 16 << 20, blockSize, true],
+          );
+          const data = pages(65536, 0x5a);
+          assert.equal(await disk.write(data, blockSize * 3), 65536);
+          await disk.flush();
+          await disk.dropCache();
+          const back = pages(65536, 0);
+          assert.equal(await disk.read(back, blockSize * 3), 65536);
+          assert.deepEqual(back, data);
+          assert.equal(await disk.read(back, disk.size), 0);
+          assert.equal(await disk.currentSize(), 16 << 20);
+          assert.equal(await disk.rereadPartitions(), true);
+          await assert.rejects(disk.write(data, disk.size), { code: 'ENOSPC' });
+          await assert.rejects(disk.write(data.subarray(0, 100), 0), { code: 'EINVAL' });
+        });
+        const stored = await readFile(backing);
+        assert.ok(stored.subarray(blockSize * 3, blockSize * 3 + 65536).every((byte) => byte === 0x5a));
+        assert.equal(stored[blockSize * 3 - 1], 0);
+      }),
+  );
+
+  test(
+    `a range of a disk with ${blockSize}-byte blocks becomes zeros without data, its neighbours stay`,
+    { skip },
+    () =>
+      withLoop({ blockSize }, async ({ path, backing }) => {
+        await opened(at(path), async (disk) => {
+          await disk.write(pages(1 << 20, 7), 0);
+          await disk.flush();
+          const full = (await stat(backing)).blocks;
+          assert.equal(await disk.zero(65536, 524288), true);
+          assert.equal(await disk.zero(100, 512), false, 'not a whole block');
+          assert.equal(await disk.zero(0, 0), true);
+          await disk.flush();
+          assert.ok((await stat(backing)).blocks < full);
+          const back = pages(1 << 20, 1);
+          await disk.read(back, 0);
+          assert.ok(back.subarray(0, 65536).every((byte) => byte === 7));
+          assert.ok(back.subarray(65536, 65536 + 524288).every((byte) => byte === 0));
+          assert.ok(back.subarray(65536 + 524288).every((byte) => byte === 7));
+        });
+      }),
+  );
+}
+
+test('a disk is closed once however often it is asked', { skip }, () =>
+  withLoop({}, async ({ path }) => {
+    const disk = await openDisk(at(path));
+    await Promise.all([disk.close(), disk.close()]);
+    await disk.close();
+    await opened(at(path), async () => {});
+  }),
+);
+
+test('a loop device is refused unless it is allowed', { skip }, () =>
+  withLoop({}, async ({ path, backing }) => {
+    await refused(at(path, { allowLoop: false }), 'TARGET_IS_LOOP', new RegExp(backing));
+  }),
+);
+
+test('a read-only disk is refused', { skip }, () =>
+  withLoop({ readOnly: true }, async ({ path }) => refused(at(path), 'TARGET_READ_ONLY')),
+);
+
+test(
+  'a disk smaller than the image is refused with both sizes, one of the same size is taken',
+  { skip },
+  () =>
+    withLoop({ size: 1 << 20 }, async ({ path }) => {
+      await refused(
+        at(path, { imageBytes: (1 << 20) + 1 }),
+        'TARGET_TOO_SMALL',
+        /1048577 bytes.*1048576 bytes/,
+      );
+      await opened(at(path, { imageBytes: 1 << 20 }), async () => {});
+    }),
+);
+
+test('an empty loop device has no medium', { skip }, async () => {
+  await inFolder(async (folder) => {
+    const backing = join(folder, 'empty');
+    await writeFile(backing, '');
+    const path = (await run('losetup', '--show', '--find', backing)).trim();
+    try {
+      await refused(at(path), 'TARGET_NO_MEDIUM');
+    } finally {
+      await run('losetup', '--detach', path);
+    }
+  });
+});
+
+test('a mounted disk is refused, in this mount namespace and in another one', { skip }, () =>
+  withLoop({}, async ({ path, folder }) => {
+    await run('mkfs.ext4', '-q', path);
+    const place = join(folder, 'place with a blank');
+    await mkdir(place);
+    await run('mount', path, place);
+    try {
+      await refused(at(path), 'TARGET_MOUNTED', /mounted at .*place with a blank\./);
+      assert.deepEqual((await inspectTarget(at(path))).mountpoints, [place]);
+    } finally {
+      await run('umount', place);
+    }
+    const script = 'mount "$0" "$1" && echo mounted && read line';
+    const child = spawn('unshare', ['--mount', 'sh', '-c', script, path, place], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+    try {
+      await assert.rejects(openDisk(at(path), { patience: 0 }), {
+        code: 'TARGET_MOUNTED',
+        message: new RegExp(`place with a blank as sh \\(process ${child.pid}\\) sees it`),
+      });
+    } finally {
+      child.stdin.end();
+      await once(child, 'exit');
+    }
+    await opened(at(path), async () => {});
+  }),
+);
+
+test('a disk with a mounted partition is refused, and so is the partition itself', { skip }, (t) =>
+  withLoop({}, async ({ path, folder }) => {
+    await run('sgdisk', '--new=1:2048:+8M', path);
+    await run('partx', '--add', path);
+    const partition = `${path}p1`;
+    try {
+      const node = await stat(partition).catch(() => null);
+      if (!node) return t.skip('no device nodes for partitions here');
+      await refused(at(partition), 'TARGET_IS_PARTITION', new RegExp(`partition of ${path},`));
+      await run('mkfs.ext4', '-q', partition);
+      await run('mount', partition, folder);
+      try {
+        await refused(at(path), 'TARGET_MOUNTED', new RegExp(folder));
+      } finally {
+        await run('umount', partition);
+      }
+      await opened(at(path), async (disk) => {
+        const held = await open(partition, 'r');
+        await held.close();
+        assert.equal(disk.size, 16 << 20);
+      });
+    } finally {
+      await run('partx', '--delete', path);
+    }
+  }),
+);
+
+test('swap space is refused', { skip }, (t) =>
+  withLoop({}, async ({ path }) => {
+    await run('mkswap', path);
+    try {
+      await run('swapon', path);
+    } catch {
+      return t.skip('swapon is not permitted here');
+    }
+    try {
+      await refused(at(path), 'TARGET_SWAP', new RegExp(`${path} is swap space`));
+    } finally {
+      await run('swapoff', path);
+    }
+  }),
+);
+
+test('a disk under another loop device is refused as held', { skip }, () =>
+  withLoop({}, async ({ path }) => {
+    const upper = (await run('losetup', '--show', '--find', path)).trim();
+    try {
+      await refused(at(path), 'TARGET_HELD', /belongs to the loop device loop\d+\./);
+    } finally {
+      await run('losetup', '--detach', upper);
+    }
+  }),
+);
+
+test('a disk that another program opened exclusively or locked is busy, with its name', { skip }, () =>
+  withLoop({}, async ({ path }) => {
+    await opened(at(path), async () => {
+      await refused(at(path), 'TARGET_BUSY', /opened exclusively by another program \(this program\)/);
+    });
+    const child = spawn('flock', ['--exclusive', path, 'sh', '-c', 'echo locked && read line'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    await once(child.stdout, 'data');
+    await refused(at(path), 'TARGET_BUSY', new RegExp(`flock \\(process ${child.pid}\\)`));
+    const waiting = openDisk(at(path), { patience: 60_000 });
+    child.stdin.end();
+    await (await waiting).close();
+  }),
+);
+
+test('waiting for a busy disk ends with the signal', { skip }, () =>
+  withLoop({}, async ({ path }) => {
+    await opened(at(path), async () => {
+      const reason = new Error('enough');
+      const waiting = openDisk(at(path), { patience: 60_000, signal: AbortSignal.abort(reason) });
+      await assert.rejects(waiting, reason);
+    });
+  }),
+);
+
+test('an opened disk is locked against others that honour locks', { skip }, () =>
+  withLoop({}, async ({ path }) => {
+    await opened(at(path), async () => {
+      const other = await open(path, 'r');
+      await assert.rejects(lockExclusively(other.fd), { code: 'EAGAIN' });
+      await other.close();
+    });
+  }),
+);
+
+test('another disk than the listed or the demanded one is refused', { skip }, () =>
+  withLoop({}, async ({ path, backing }) => {
+    const listed = await identify(path);
+    assert.equal(listed.size, 16 << 20);
+    assert.equal(listed.serial, null);
+    assert.equal(typeof listed.diskseq, 'number');
+    await opened(at(path, { expected: listed, demanded: { size: 16 << 20 } }), async () => {});
+    await refused(
+      at(path, { demanded: { size: 5 } }),
+      'TARGET_UNEXPECTED',
+      /its size is 16777216 bytes, expected 5 bytes/,
+    );
+    await refused(
+      at(path, { demanded: { serial: 'AA11' } }),
+      'TARGET_UNEXPECTED',
+      /serial number is unknown/,
+    );
+    await refused(at(path, { expected: { serial: 'AA11' } }), 'TARGET_CHANGED');
+
+    await run('losetup', '--detach', path);
+    await truncate(backing, 8 << 20);
+    await run('losetup', path, backing);
+    await refused(
+      at(path, { expected: { size: listed.size } }),
+      'TARGET_CHANGED',
+      /size is 8388608 bytes, it was/,
+    );
+    await refused(
+      at(path, { expected: { diskseq: listed.diskseq } }),
+      'TARGET_CHANGED',
+      /disk sequence number/,
+    );
+  }),
+);
+
+test(
+  'the disk that holds the image is refused, whether as a file system or as the image itself',
+  { skip },
+  () =>
+    withLoop({}, async ({ path, backing, folder }) => {
+      await refused(
+        at(path, { source: { path: backing } }),
+        'TARGET_HOLDS_SOURCE',
+        /holds the image image\.img/,
+      );
+      await refused(at(path, { source: { path } }), 'TARGET_HOLDS_SOURCE');
+      await run('mkfs.ext4', '-q', path);
+      const place = join(folder, 'mounted');
+      await mkdir(place);
+      await run('mount', path, place);
+      try {
+        await writeFile(join(place, 'image.img'), 'image');
+        const report = await inspectTarget(at(path, { source: { path: join(place, 'image.img') } }));
+        assert.deepEqual(
+          report.failures.map((failure) => failure.code),
+          ['TARGET_MOUNTED', 'TARGET_HOLDS_SOURCE'],
+        );
+        // The file that the whole stack rests on is on neither.
+        const other = await inspectTarget(at(path, { source: { path: folder } }));
+        assert.deepEqual(
+          other.failures.map((failure) => failure.code),
+          ['TARGET_MOUNTED'],
+        );
+      } finally {
+        await run('umount', place);
+      }
+    }),
+);
+
+test('symbolic links are followed and shown as they were named', { skip }, () =>
+  withLoop({}, async ({ path, folder }) => {
+    const link = join(folder, 'by-id');
+    await symlink(path, link);
+    await opened(at(link), async (disk) => assert.equal(disk.path, link));
+    assert.equal(sameDisk(await identify(link), await identify(path)), true);
+  }),
+);
+
+test('a loop device and the file under it are the same disk, two files are not', { skip }, () =>
+  withLoop({}, async ({ path, backing, folder }) => {
+    const other = join(folder, 'other');
+    await writeFile(other, 'x'.repeat(512));
+    assert.equal(sameDisk(await identify(path), await identify(backing)), true);
+    assert.equal(sameDisk(await identify(path), await identify(other)), false);
+    await refused(file(backing), 'TARGET_HELD', /belongs to the loop device/);
+  }),
+);
+
+test('the disk that the system runs from is refused before anything else', { skip }, async (t) => {
+  const [source = ''] = (await run('findmnt', '--noheadings', '--output', 'SOURCE', '/')).trim().split('[');
+  const number = await stat(source).catch(() => null);
+  if (!number?.isBlockDevice()) return t.skip('the root file system is on no block device of its own');
+  const parent = (await run('lsblk', '--noheadings', '--nodeps', '--output', 'PKNAME', source)).trim();
+  if (parent.startsWith('dm-') || parent.startsWith('md'))
+    return t.skip('the root file system is on a stack');
+  await refused(
+    at(parent ? `/dev/${parent}` : source),
+    'TARGET_IS_SYSTEM',
+    /the disk this system runs from \(\//,
+  );
+});
+
+test('what is no block device, or is not there, is refused by name', async () => {
+  await refused(at('/dev/null'), 'TARGET_NOT_BLOCK');
+  await refused(at('/nowhere/sdx'), 'TARGET_NOT_FOUND');
+  await inFolder(async (folder) => {
+    await refused(at(folder), 'TARGET_NOT_BLOCK');
+    await refused(file(folder), 'TARGET_NOT_FILE');
+    await refused(file('/dev/null'), 'TARGET_NOT_FILE');
+    await refused(file(join(folder, 'absent')), 'TARGET_NOT_FOUND');
+    await writeFile(join(folder, 'file'), 'x'.repeat(512));
+    await refused(at(join(folder, 'file')), 'TARGET_NOT_BLOCK');
+    await refused(at(join(folder, 'file', 'below')), 'TARGET_NOT_FOUND');
+    const report = await inspectTarget(at(join(folder, 'file')));
+    assert.deepEqual([report.exists, report.is_block_device, report.size_bytes], [true, false, null]);
+  });
+});
+
+test('a virtual disk is written, zeroed and read back', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'virtual.img');
+    await writeFile(path, '');
+    await truncate(path, 4 << 20);
+    await opened(file(path, { imageBytes: 4 << 20 }), async (disk) => {
+      assert.equal(disk.size, 4 << 20);
+      assert.equal(await disk.write(pages(65536, 9), 65536), 65536);
+      await disk.flush();
+      await disk.dropCache();
+      const back = pages(65536, 0);
+      assert.equal(await disk.read(back, 65536), 65536);
+      assert.ok(back.every((byte) => byte === 9));
+      if (await disk.zero(65536, 65536)) {
+        await disk.read(back, 65536);
+        assert.ok(back.every((byte) => byte === 0));
+      }
+      assert.equal(await disk.rereadPartitions(), true);
+      assert.equal(await disk.currentSize(), 4 << 20);
+      await truncate(path, 1 << 20);
+      assert.equal(await disk.currentSize(), 1 << 20);
+      await refused(file(path), 'TARGET_BUSY');
+    });
+  }));
+
+test('a virtual disk must have whole blocks, room for the image, and another file than the image', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, 'virtual.img');
+    await writeFile(path, 'x'.repeat(1000));
+    await refused(file(path), 'TARGET_SIZE_INVALID', /holds 1000 bytes/);
+    await truncate(path, 0);
+    await refused(file(path), 'TARGET_SIZE_INVALID', /holds 0 bytes/);
+    await truncate(path, 1024);
+    await refused(file(path, { imageBytes: 1025 }), 'TARGET_TOO_SMALL');
+    await refused(file(path, { demanded: { size: 2048 } }), 'TARGET_UNEXPECTED');
+    await symlink(path, join(folder, 'link'));
+    await refused(file(path, { source: { path: join(folder, 'link') } }), 'TARGET_HOLDS_SOURCE');
+    await opened(file(path), async (disk) => {
+      assert.equal(await disk.write(pages(1024, 1), 0), 1024);
+    });
+  }));
+
+test(
+  'a virtual disk on a file system with larger blocks asks for larger blocks, or goes without direct I/O',
+  { skip },
+  () =>
+    withLoop({ blockSize: 4096, size: 32 << 20 }, async ({ path, folder }) => {
+      await run('mkfs.ext4', '-q', '-b', '4096', path);
+      const place = join(folder, 'mounted');
+      await mkdir(place);
+      await run('mount', path, place);
+      try {
+        const even = join(place, 'even');
+        await writeFile(even, Buffer.alloc(65536));
+        await opened(file(even), async (disk) => {
+          assert.deepEqual([disk.direct, disk.blockSize], [true, 4096]);
+          assert.equal(await disk.write(pages(4096, 3), 4096), 4096);
+        });
+        const odd = join(place, 'odd');
+        await writeFile(odd, Buffer.alloc(4096 + 512));
+        await opened(file(odd), async (disk) => {
+          assert.deepEqual([disk.direct, disk.blockSize], [false, 512]);
+          assert.equal(await disk.write(pages(512, 3), 4096), 512);
+          await disk.dropCache();
+        });
+        assert.equal((await readFile(odd))[4096], 3);
+      } finally {
+        await run('umount', place);
+      }
+    }),
+);
