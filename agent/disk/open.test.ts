@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { FailureCode } from '../../shared/failure.ts';
@@ -265,7 +265,9 @@ test('waiting for a busy disk ends with the signal', { skip }, () =>
   withLoop({}, async ({ path }) => {
     await opened(at(path), async () => {
       const reason = new Error('enough');
-      const waiting = openDisk(at(path), { patience: 60_000, signal: AbortSignal.abort(reason) });
+      const controller = new AbortController();
+      const waiting = openDisk(at(path), { patience: 60_000, signal: controller.signal });
+      setImmediate(() => controller.abort(reason));
       await assert.rejects(waiting, reason);
     });
   }),
@@ -282,7 +284,7 @@ test('an opened disk is locked against others that honour locks', { skip }, () =
 );
 
 test('another disk than the listed or the demanded one is refused', { skip }, () =>
-  withLoop({}, async ({ path, backing }) => {
+  withLoop({}, async ({ path, folder }) => {
     const listed = await identify(path);
     assert.equal(listed.size, 16 << 20);
     assert.equal(listed.serial, null);
@@ -300,19 +302,20 @@ test('another disk than the listed or the demanded one is refused', { skip }, ()
     );
     await refused(at(path, { expected: { serial: 'AA11' } }), 'TARGET_CHANGED');
 
-    await run('losetup', '--detach', path);
-    await truncate(backing, 8 << 20);
-    await run('losetup', path, backing);
-    await refused(
-      at(path, { expected: { size: listed.size } }),
-      'TARGET_CHANGED',
-      /size is 8388608 bytes, it was/,
-    );
-    await refused(
-      at(path, { expected: { diskseq: listed.diskseq } }),
-      'TARGET_CHANGED',
-      /disk sequence number/,
-    );
+    const name = join(folder, 'by-path');
+    await symlink(path, name);
+    await opened(at(name, { expected: listed }), async () => {});
+    await rm(name);
+    await withLoop({ size: 8 << 20 }, async (other) => {
+      await symlink(other.path, name);
+      await refused(
+        at(name, { expected: listed }),
+        'TARGET_CHANGED',
+        /size is 8388608 bytes, it was 16777216 bytes/,
+      );
+      const { diskseq } = listed;
+      await refused(at(name, { expected: { diskseq } }), 'TARGET_CHANGED', /disk sequence number/);
+    });
   }),
 );
 
@@ -348,6 +351,23 @@ test(
         await run('umount', place);
       }
     }),
+);
+
+test('a user who may not write the disk is told to use root, after what else is wrong', { skip }, () =>
+  withLoop({}, async ({ path }) => {
+    const asNobody = async (spec: DeviceTarget, code: FailureCode): Promise<void> => {
+      process.seteuid?.(65534);
+      try {
+        await assert.rejects(openDisk(spec, { patience: 0 }), { code });
+        assert.equal((await inspectTarget(spec)).size_bytes, 16 << 20);
+      } finally {
+        process.seteuid?.(0);
+      }
+    };
+    await asNobody(at(path), 'NEEDS_ROOT');
+    await asNobody(at(path, { imageBytes: 1e9 }), 'TARGET_TOO_SMALL');
+    await asNobody(at(path, { allowLoop: false }), 'TARGET_IS_LOOP');
+  }),
 );
 
 test('symbolic links are followed and shown as they were named', { skip }, () =>

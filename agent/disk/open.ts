@@ -151,7 +151,7 @@ async function explainOpen(
     const [inTheWay] = judge(spec, await gatherFacts(kernel, device, spec.source?.path ?? null));
     if (inTheWay) return inTheWay;
     if (isSystemError(error, 'EBUSY')) return null;
-    if (process.getuid?.() !== 0) return failure('NEEDS_ROOT', { target }, error);
+    if (process.geteuid?.() !== 0) return failure('NEEDS_ROOT', { target }, error);
   }
   if (isSystemError(error, 'EROFS')) return failure('TARGET_READ_ONLY', { target }, error);
   if (isSystemError(error, 'ENXIO', 'ENOMEDIUM')) return failure('TARGET_NO_MEDIUM', { target }, error);
@@ -266,7 +266,7 @@ async function openVirtual(spec: VirtualTarget, options: OpenOptions): Promise<D
 }
 
 function explainVirtual(target: string, error: unknown): Failure {
-  if (isSystemError(error, 'EACCES', 'EPERM') && process.getuid?.() !== 0) {
+  if (isSystemError(error, 'EACCES', 'EPERM') && process.geteuid?.() !== 0) {
     return failure('NEEDS_ROOT', { target }, error);
   }
   if (isSystemError(error, 'EROFS')) return failure('TARGET_READ_ONLY', { target }, error);
