@@ -88,19 +88,31 @@ export function isLoop(device: BlockDevice): boolean {
 
 /** What a stacked or imitated device is, in words; null for a disk that can be flashed (and for loop devices). */
 export async function virtualKind(device: BlockDevice): Promise<string | null> {
-  const { name } = device;
-  if (name.startsWith('dm-') || /^md/.test(name)) return describe(device);
+  if (/^(dm-|md\d|md_)/.test(device.name)) return describe(device);
+  const named = virtualKindByName(device.name);
+  if (named !== null) return named;
+  if ((await names(`${device.directory}/slaves`)).length > 0) return 'a volume that stands on other disks';
+  // Network and test disks look like disks to everyone; anything else without hardware does not.
+  const imitated = isLoop(device) || isImitation(device.name);
+  return device.directory.includes('/devices/virtual/block/') && !imitated ? 'a virtual block device' : null;
+}
+
+/** As `virtualKind`, from the kernel's name alone. */
+export function virtualKindByName(name: string): string | null {
   if (name.startsWith('zram')) return 'compressed memory';
   if (/^ram\d/.test(name)) return 'a RAM disk';
   if (/^sr\d/.test(name)) return 'an optical drive';
   if (/^fd\d/.test(name)) return 'a floppy drive';
   if (name.startsWith('mtdblock')) return 'raw flash memory';
   if (/^mmcblk\d+(boot\d|rpmb|gp\d)/.test(name))
-    return `a hardware partition of ${name.replace(/\D+\d*$/, '')}`;
-  if ((await names(`${device.directory}/slaves`)).length > 0) return 'a volume that stands on other disks';
-  // Network and test disks look like disks to everyone; anything else without hardware does not.
-  const imitated = /^(loop|nbd|nullb|ublkb)\d/.test(name);
-  return device.directory.includes('/devices/virtual/block/') && !imitated ? 'a virtual block device' : null;
+    return `a hardware partition of ${/^mmcblk\d+/.exec(name)?.[0]}`;
+  if (/^(dm-|md\d|md_|zd|bcache|drbd)/.test(name)) return 'a volume that stands on other disks';
+  return null;
+}
+
+/** True for the names of disks that programs and tests play: network, null and userspace block devices. */
+export function isImitation(name: string): boolean {
+  return /^(nbd|nullb|ublkb)\d/.test(name);
 }
 
 /** A holder in words, for example `the LVM volume data-home (dm-0)`. */
@@ -118,7 +130,7 @@ export async function describe(device: BlockDevice): Promise<string> {
       'device-mapper volume';
     return `the ${what} ${title ?? name}${title === null ? '' : ` (${name})`}`;
   }
-  if (/^md/.test(name)) {
+  if (name.startsWith('md')) {
     const level = await readAttribute(`${directory}/md/level`);
     return `the RAID array ${name}${level === null ? '' : ` (${level})`}`;
   }

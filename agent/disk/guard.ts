@@ -1,6 +1,6 @@
 /** The one place that decides whether a disk may be written: facts in, failures out. */
 import { stat } from 'node:fs/promises';
-import { type Failure, failure } from '../../shared/failure.ts';
+import { type Failure, type FailureReport, failure } from '../../shared/failure.ts';
 import { type BlockDevice, backingFileOf, describe, isLoop, nodeOf, virtualKind } from './block.ts';
 import { type DiskUse, systemMountsOf } from './disk.ts';
 import { sequenceOf, serialsOf } from './identity.ts';
@@ -171,6 +171,31 @@ export function judge(spec: TargetSpec, facts: TargetFacts): readonly Failure[] 
     found.push(failure('TARGET_TOO_SMALL', { target, image: spec.imageName, imageBytes, targetBytes: size }));
   }
   return found;
+}
+
+/** Why a flash of any image onto a disk with these facts would be refused. */
+export function refusalsOf(path: string, facts: TargetFacts): readonly FailureReport[] {
+  return judge({ kind: 'device', path, allowLoop: true, imageName: 'the image' }, facts).map((failure) =>
+    failure.report(),
+  );
+}
+
+/** Facts of a machine that cannot be asked more than a list tells. */
+export function plainFacts(
+  size: number,
+  readOnly: boolean,
+  serial: string | null,
+  uses: readonly DiskUse[],
+): TargetFacts {
+  return {
+    nature: null,
+    size,
+    readOnly,
+    serials: serial ? [serial] : [],
+    diskseq: null,
+    uses,
+    holdsSource: false,
+  };
 }
 
 function judgeIdentity(spec: TargetSpec, facts: TargetFacts): readonly Failure[] {
