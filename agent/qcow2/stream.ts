@@ -178,7 +178,7 @@ class Stream {
       if (next === undefined || next.key >= this.#window.end) break;
       this.#waiting.pop();
       if (next.run.kind === 'data') await this.#giveData(next.run);
-      else await this.#giveCompressed(next.run, next.run.stored);
+      else await this.#giveCompressed(next.run);
     }
     await this.#flush(0);
   }
@@ -205,7 +205,9 @@ class Stream {
     }
   }
 
-  async #giveCompressed(run: CompressedRun, stored: number): Promise<void> {
+  async #giveCompressed(run: CompressedRun): Promise<void> {
+    const stored = Math.min(run.stored, this.#window.stored - run.host);
+    if (stored <= 0) throw this.#truncated();
     const bytes = this.#bytes(run.host, stored);
     this.#window.use(run.host, stored);
     const cut = stored < run.stored;
@@ -239,14 +241,13 @@ class Stream {
 
   /** The file has ended: what still waits is a packed cluster whose last sector is not complete, or missing. */
   async #finish(): Promise<void> {
-    const { stored } = this.#window;
     if (this.#tables === null && this.#l1Missing === 0) await this.#beginTables();
     if (this.#tables === null || this.#tables.length > 0) throw this.#truncated();
     for (;;) {
       const next = this.#waiting.pop();
       if (next === undefined) break;
-      if (next.run.kind === 'data' || next.run.host >= stored) throw this.#truncated();
-      await this.#giveCompressed(next.run, stored - next.run.host);
+      if (next.run.kind === 'data') throw this.#truncated();
+      await this.#giveCompressed(next.run);
     }
     await this.#flush(0);
   }
