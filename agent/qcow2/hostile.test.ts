@@ -81,6 +81,8 @@ function set(at: number, value: bigint): (view: DataView) => void {
   return (view) => view.setBigUint64(at, value);
 }
 
+const ignoring = { begin: async () => {}, data: async () => {}, zero: async () => {} };
+
 for (const [what, made, code] of cases) {
   test(`Tables with ${what} are ${code === 'IMAGE_CORRUPT' ? 'corrupt' : 'truncated'}`, async () => {
     const bytes = handMade(made);
@@ -91,7 +93,7 @@ for (const [what, made, code] of cases) {
     };
     assert.equal((await failureOf(read)).code, code);
     assert.ok(reader.largest <= 2 ** 15, 'nothing large was asked for');
-    const streamed = await failureOf(() => streamQcow2(streamOf(bytes), image, new CollectingSink()));
+    const streamed = await failureOf(() => streamQcow2(streamOf(bytes), image, ignoring));
     assert.equal(streamed.code, code);
   });
 }
