@@ -11,7 +11,6 @@ import { Ring, type RingHandle } from './ring.ts';
 const port = parentPort;
 if (!port) throw new Error('the digest worker runs only as a worker thread');
 const rings = (workerData as readonly RingHandle[]).map((handle) => new Ring(handle));
-const { h64Raw } = await xxhash();
 const stored = createHash('sha256');
 const zeros = Buffer.alloc(1 << 16);
 let range: Hash | undefined;
@@ -24,7 +23,9 @@ function isZero(bytes: Uint8Array): boolean {
   return true;
 }
 
-function serve(request: DigestRequest): DigestReply {
+type Hash64 = (bytes: Uint8Array) => bigint;
+
+function serve(request: DigestRequest, hash64: Hash64): DigestReply {
   switch (request.kind) {
     case 'ring':
       rings.push(new Ring(request.handle));
@@ -36,7 +37,7 @@ function serve(request: DigestRequest): DigestReply {
       if (!view) throw new RangeError(`there is no ring ${request.ring}`);
       if (request.sha256) stored.update(view);
       const zero = request.zero && isZero(view);
-      return { id: request.id, zero, ...(request.xxh64 && { xxh64: h64Raw(view) }) };
+      return { id: request.id, zero, ...(request.xxh64 && { xxh64: hash64(view) }) };
     }
     case 'range': {
       const view = rings[request.ring]
@@ -55,4 +56,7 @@ function serve(request: DigestRequest): DigestReply {
   }
 }
 
-port.on('message', (request: DigestRequest) => port.postMessage(serve(request)));
+// Requests wait in the port until its first listener is there.
+void xxhash().then(({ h64Raw }) => {
+  port.on('message', (request: DigestRequest) => port.postMessage(serve(request, h64Raw)));
+});

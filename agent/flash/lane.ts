@@ -29,6 +29,7 @@ export class Lane {
   #phase: TargetPhase | undefined;
   #phaseBegan = 0;
   #verified = 0;
+  #partitionsRead = false;
   #toVerify = 0;
   #lastVerify = 0;
 
@@ -208,18 +209,15 @@ export class Lane {
     this.outcome = reason === null ? 'done' : reason.code === 'CANCELLED' ? 'cancelled' : 'failed';
     this.#leave();
     await this.#close();
-    const account = this.writer?.account ?? { written: 0, zeroed: 0, skipped: 0 };
-    const { target, outcome } = this;
-    const failed = reason?.report() ?? null;
-    const seconds = this.#seconds;
     this.#options.tell({
       kind: 'target-finished',
-      target,
-      outcome,
+      target: this.target,
+      outcome: this.outcome,
       verified,
-      account,
-      seconds,
-      failure: failed,
+      account: this.writer?.account ?? { written: 0, zeroed: 0, skipped: 0 },
+      partitionsRead: this.#partitionsRead,
+      seconds: this.#seconds,
+      failure: reason?.report() ?? null,
     });
   }
 

@@ -27,6 +27,8 @@ export interface TargetResult {
   /** True when every byte that was to be verified was read back and matched. */
   readonly verified: boolean;
   readonly account: Account;
+  /** True when the system has read the new partition table. */
+  readonly partitionsRead: boolean;
   /** Seconds spent in each phase that was reached. */
   readonly seconds: Readonly<Partial<Record<TargetPhase, number>>>;
   readonly failure: FailureReport | null;

@@ -1,0 +1,198 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { ExitCode, exitCodeOf, type Failure, failure } from '../../shared/failure.ts';
+import { advance, type FlashState, headline, idle } from '../../shared/flash/advance.ts';
+import type { FlashEvent } from '../../shared/flash/event.ts';
+import type { TargetSpec } from '../disk/guard.ts';
+import { type DiskIdentity, identify, sameDisk } from '../disk/identity.ts';
+import { openDisk } from '../disk/open.ts';
+import { inspectTarget, type TargetReport } from '../disk/target.ts';
+import { flash } from '../flash/flash.ts';
+import type { FlashTarget } from '../flash/plan.ts';
+import { type FlashRequest, type Prepared, prepareFlash } from '../flash/prepare.ts';
+import type { Command } from './command.ts';
+import { planFields, planText } from './flashplan.ts';
+import { type Reporter, reporterFor } from './flashprogress.ts';
+import type { Values } from './grammar.ts';
+import { print, printError, printJson } from './output.ts';
+
+type FlashValues = Values<'flash'>;
+
+/** `bty flash`: shows the plan, or runs it. */
+export const runFlash: Command<'flash'> = async (values, { signal }) => {
+  const request: FlashRequest = {
+    image: values.image,
+    catalog: values.catalog,
+    verify: values.verify,
+    sparse: values.sparse,
+    sha256: values.sha256,
+    computeSha256: !values.noHash,
+    bmap: values.bmap,
+  };
+  const prepared = await prepareFlash(request, signal);
+  try {
+    return await planned(values, prepared, signal);
+  } finally {
+    await prepared.close();
+  }
+};
+
+async function planned(values: FlashValues, prepared: Prepared, signal: AbortSignal): Promise<ExitCode> {
+  const specs = targetSpecs(values, prepared);
+  const reports = await Promise.all(specs.map((spec) => inspectTarget(spec)));
+  const identities = await identitiesOf(specs);
+  const errors = [...reports.flatMap(({ failures }) => failures), ...twice(identities)];
+  const lasting = errors.filter(({ code }) => code !== 'NEEDS_ROOT');
+  if (values.dryRun) {
+    if (values.json) {
+      const fields = planFields(prepared, reports);
+      const told = errors.map(({ message }) => message);
+      printJson('flash', { dry_run: true, plan: fields, errors: told, ok: lasting.length === 0 });
+    } else print(planText(prepared, reports, lasting));
+    return lasting.length === 0 ? ExitCode.ok : ExitCode.failed;
+  }
+  // Standard output belongs to the events or to the JSON result alone.
+  const say = values.progress === 'ndjson' || values.json ? printError : print;
+  if (lasting.length > 0) {
+    say(planText(prepared, reports, lasting));
+    return ExitCode.failed;
+  }
+  await checkRights(specs);
+  say(`${planText(prepared, reports, [])}\n`);
+  const targets = specs.map((spec, index) => target(spec, reports[index], identities[index]));
+  return run(values, prepared, targets, signal, say);
+}
+
+async function run(
+  values: FlashValues,
+  { plan }: Prepared,
+  targets: readonly FlashTarget[],
+  signal: AbortSignal,
+  say: (text: string) => void,
+): Promise<ExitCode> {
+  say(`Writing to ${targets.map(({ target }) => target).join(', ')} ...`);
+  const reporter: Reporter = reporterFor(values.progress);
+  const skip = new AbortController();
+  const onSkip = () => skip.abort();
+  process.on('SIGUSR2', onSkip);
+  let state: FlashState = idle;
+  try {
+    for await (const event of flash(plan, targets, { signal, skipVerify: skip.signal })) {
+      state = advance(state, event);
+      reporter(event, state);
+    }
+  } finally {
+    process.off('SIGUSR2', onSkip);
+  }
+  tellResult(state, say);
+  if (values.json) {
+    const fields = resultFields(state);
+    if (values.progress === 'ndjson')
+      print(JSON.stringify({ schema_version: '1', command: 'flash', ...fields }));
+    else printJson('flash', fields);
+  }
+  return exitCodeFor(state);
+}
+
+function targetSpecs(values: FlashValues, { plan }: Prepared): TargetSpec[] {
+  const { source, imageBytes, image } = plan;
+  const common = {
+    ...(source.kind === 'file' && { source: { path: source.location } }),
+    demanded: { serial: values.expectSerial, size: values.expectSize },
+    imageBytes,
+    imageName: image,
+  };
+  return [
+    ...(values.target ?? []).map(
+      (path): TargetSpec => ({ kind: 'device', path, allowLoop: values.allowLoop, ...common }),
+    ),
+    ...(values.virtualDisk ?? []).map((path): TargetSpec => ({ kind: 'virtual', path, ...common })),
+  ];
+}
+
+/** Null where there is no disk, which the report of the target says better. */
+async function identitiesOf(specs: readonly TargetSpec[]): Promise<readonly (DiskIdentity | null)[]> {
+  return Promise.all(specs.map(({ path }) => identify(path).catch(() => null)));
+}
+
+function twice(identities: readonly (DiskIdentity | null)[]): Failure[] {
+  return identities.flatMap((one, index) => {
+    const other = identities.slice(0, index).find((before) => one && before && sameDisk(one, before));
+    return one && other ? [failure('TARGET_TWICE', { target: one.path, other: other.path })] : [];
+  });
+}
+
+async function checkRights(specs: readonly TargetSpec[]): Promise<void> {
+  for (const { path } of specs) {
+    await access(path, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EACCES') throw failure('NEEDS_ROOT', { target: path }, error);
+    });
+  }
+}
+
+/** The disk is opened as the one that was looked at: the same size, serial and sequence number. */
+function target(
+  spec: TargetSpec,
+  report: TargetReport | undefined,
+  identity: DiskIdentity | null | undefined,
+): FlashTarget {
+  const expected = identity
+    ? { size: identity.size, serial: identity.serial, diskseq: identity.diskseq }
+    : {};
+  return { target: spec.path, size: report?.size_bytes ?? 0, open: () => openDisk({ ...spec, expected }) };
+}
+
+function tellResult(state: FlashState, say: (text: string) => void): void {
+  for (const { target, result } of state.targets) {
+    if (!result) continue;
+    if (result.outcome === 'done') {
+      const { written, zeroed, skipped } = result.account;
+      const rest = [
+        ...(zeroed > 0 ? [`${zeroed} bytes zeroed by the disk itself`] : []),
+        ...(skipped > 0 ? [`${skipped} bytes not in the block map left as they were`] : []),
+        result.verified ? 'read back and verified' : 'not verified',
+      ];
+      say(`Done. Wrote ~${written} bytes to ${target} (${rest.join(', ')}).`);
+    } else if (result.failure) {
+      printError(`bty: ${result.failure.message}\n${result.failure.advice}`);
+    }
+  }
+  if (state.targets.length > 1) say(`${headline(state)}.`);
+}
+
+function resultFields(state: FlashState): Record<string, unknown> {
+  const done = state.targets.filter(({ result }) => result?.outcome === 'done');
+  return {
+    dry_run: false,
+    ok: state.outcome === 'done',
+    outcome: state.outcome,
+    headline: headline(state),
+    verified: done.length > 0 && done.every(({ result }) => result?.verified),
+    sha256: state.sha256,
+    targets: state.targets.map(({ target, size, result }) => ({
+      path: target,
+      size_bytes: size,
+      outcome: result?.outcome ?? null,
+      verified: result?.verified ?? false,
+      bytes_written: result?.account.written ?? 0,
+      bytes_zeroed: result?.account.zeroed ?? 0,
+      bytes_skipped: result?.account.skipped ?? 0,
+      seconds: result?.seconds ?? {},
+      failure: result?.failure ?? null,
+    })),
+  };
+}
+
+/** The code that all failed disks share, else 1. */
+function exitCodeFor(state: FlashState): ExitCode {
+  if (state.outcome === 'done') return ExitCode.ok;
+  if (state.outcome === 'cancelled') return ExitCode.cancelled;
+  const failures = state.targets.flatMap(({ result }) =>
+    result?.outcome === 'failed' ? (result.failure ?? []) : [],
+  );
+  const codes = new Set(failures.map(({ code }) => exitCodeOf(code)));
+  const [only = ExitCode.failed] = codes;
+  return codes.size === 1 ? only : ExitCode.failed;
+}
+
+export type { FlashEvent };

@@ -1,0 +1,205 @@
+import { failure } from '../../shared/failure.ts';
+import type { VerifyMode } from '../../shared/flash/event.ts';
+import { formatName, type Layout, type Packing } from '../../shared/image.ts';
+import { findBmap } from '../bmap/find.ts';
+import { type BlockMap, loadBmap } from '../bmap/parse.ts';
+import { layoutMismatch, recognise, recogniseInner, recogniseTail } from '../inspect/recognise.ts';
+import { unpackedSize } from '../inspect/size.ts';
+import { type UnpackedSize, unknownSize } from '../inspect/unpackedsize.ts';
+import { openZipEntry } from '../inspect/zipentry.ts';
+import { openQcow2 } from '../qcow2/qcow2.ts';
+import { openSource } from '../source/open.ts';
+import { type ImageSource, type RandomReader, readFully } from '../source/source.ts';
+import type { PackedAs } from '../unpack/packings.ts';
+import { unpackStart } from '../unpack/start.ts';
+import type { ExtentReader, FlashPlan } from './plan.ts';
+
+/** What a person asked for. */
+export interface FlashRequest {
+  readonly image: string;
+  /** Catalog in which a name is looked up; undefined for the configured one. */
+  readonly catalog: string | undefined;
+  readonly verify: VerifyMode;
+  readonly sparse: boolean;
+  /** SHA-256 that the stored bytes must have, in lower-case hex. */
+  readonly sha256: string | undefined;
+  readonly computeSha256: boolean;
+  /** Path of a block map, "auto" to look beside the image, undefined for none. */
+  readonly bmap: string | undefined;
+}
+
+export interface Prepared {
+  readonly plan: FlashPlan;
+  readonly size: UnpackedSize;
+  readonly notes: readonly string[];
+  readonly close: () => Promise<void>;
+}
+
+/** Opens the image and decides how it will be read. Writes nothing. Rejects with the image's failure. */
+export async function prepareFlash(request: FlashRequest, signal: AbortSignal): Promise<Prepared> {
+  const notes: string[] = [];
+  const opened = await openSource(request.image, {
+    signal,
+    catalog: request.catalog,
+    onNotice: (text: string) => notes.push(text),
+  });
+  const { source } = opened;
+  try {
+    const digest = expectedDigest(request, opened.expected.sha256, source);
+    const recognised = await look(source, notes);
+    const { packing, layout } = recognised;
+    const size = await sizeOf(source, packing, layout);
+    const blockMap = request.bmap ? await blockMapOf(request.bmap, request.image, notes) : null;
+    const read = await readingOf(source, packing, layout, blockMap, notes);
+    if (blockMap) checkBlockMap(blockMap, read.imageBytes ?? (size.exact ? size.bytes : null), source);
+    if (read.imageBytes === null && !size.exact) notes.push(sizeNote(size, source));
+    const plan: FlashPlan = {
+      image: source.name,
+      format: formatName(packing, layout),
+      source,
+      reading: read.reading,
+      imageBytes: read.imageBytes ?? (size.exact ? size.bytes : null),
+      verify: request.verify,
+      sparse: request.sparse,
+      sha256: { compute: digest !== null || (request.computeSha256 && layout !== 'qcow2'), expected: digest },
+      blockMap,
+      checkStart: (head) => checkStart(head, packing, source),
+    };
+    return { plan, size, notes, close: () => source.close() };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+function expectedDigest(request: FlashRequest, declared: string | null, source: ImageSource): string | null {
+  const { sha256 } = request;
+  if (sha256 && declared && sha256 !== declared) {
+    throw failure('DIGEST_MISMATCH', {
+      image: source.name,
+      expected: sha256,
+      actual: `${declared} by its description`,
+    });
+  }
+  return sha256 ?? declared;
+}
+
+async function look(source: ImageSource, notes: string[]): Promise<{ packing: Packing; layout: Layout }> {
+  const head = await source.head();
+  const image = source.location;
+  const found = recognise(head, source.name, image);
+  notes.push(...found.notes);
+  if (found.mismatch) notes.push(found.mismatch);
+  if (found.layout !== null) {
+    if (source.random && found.layout === 'raw') {
+      const { size } = source.random;
+      recogniseTail(await readFully(source.random, Math.max(0, size - 512), Math.min(512, size)), image);
+    }
+    return { packing: found.packing, layout: found.layout };
+  }
+  // What is packed tells itself by its first bytes, where the stored start is enough to unpack some.
+  const packed = await packedAs(source, found.packing as Exclude<Packing, 'raw'>);
+  const start = await unpackStart(packed, head, image);
+  if (start.length === 0) return { packing: found.packing, layout: 'raw' };
+  const inner = recogniseInner(start, image, source.name);
+  notes.push(...inner.notes);
+  const mismatch = layoutMismatch(source.name, found.packing, inner.layout);
+  if (mismatch && !found.mismatch) notes.push(mismatch);
+  return { packing: found.packing, layout: inner.layout };
+}
+
+async function packedAs(source: ImageSource, packing: Exclude<Packing, 'raw'>): Promise<PackedAs> {
+  if (packing !== 'zip') return { packing };
+  if (!source.random) {
+    throw failure('IMAGE_UNSUPPORTED', {
+      image: source.location,
+      format: 'zip',
+      feature: 'its directory at the end, out of reach of a source that is read once from its start',
+    });
+  }
+  return { packing, entry: await openZipEntry(source.random, source.location) };
+}
+
+async function sizeOf(source: ImageSource, packing: Packing, layout: Layout): Promise<UnpackedSize> {
+  if (packing === 'raw' && layout === 'raw') {
+    return source.size === null ? unknownSize : { bytes: source.size, exact: true, atLeast: source.size };
+  }
+  if (!source.random) return unknownSize;
+  const fetches = source.kind === 'file' ? {} : { fetches: 16 };
+  return packing === 'raw' ? unknownSize : unpackedSize(packing, source.random, source.location, fetches);
+}
+
+async function readingOf(
+  source: ImageSource,
+  packing: Packing,
+  layout: Layout,
+  blockMap: BlockMap | null,
+  notes: string[],
+): Promise<{ reading: FlashPlan['reading']; imageBytes: number | null }> {
+  const image = source.location;
+  if (layout === 'qcow2') {
+    if (packing === 'raw' && source.random) {
+      const reader = await openQcow2(source.random, image);
+      notes.push(...reader.notes);
+      return { reading: { kind: 'extents', reader }, imageBytes: reader.virtualSize };
+    }
+    throw failure('IMAGE_UNSUPPORTED', { image, format: 'qcow2', feature: 'a packing around it' });
+  }
+  if (packing !== 'raw') {
+    return { reading: { kind: 'packed', packed: await packedAs(source, packing) }, imageBytes: null };
+  }
+  if (blockMap && source.kind === 'file' && source.random) {
+    return {
+      reading: { kind: 'extents', reader: mappedReader(source.random, blockMap) },
+      imageBytes: source.size,
+    };
+  }
+  return { reading: { kind: 'raw' }, imageBytes: source.size };
+}
+
+/** A raw image of which only the ranges of a block map are read. */
+function mappedReader(reader: RandomReader, { ranges }: BlockMap): ExtentReader {
+  return {
+    size: reader.size,
+    read: (into, position) => reader.read(into, position),
+    async *extents() {
+      for (const { offset, length } of ranges) yield { offset, length, kind: 'data' as const };
+    },
+  };
+}
+
+async function blockMapOf(named: string, image: string, notes: string[]): Promise<BlockMap | null> {
+  const path = named === 'auto' ? await findBmap(image) : named;
+  if (path === null) {
+    notes.push('No block map was found beside the image; all of it is written.');
+    return null;
+  }
+  const blockMap = await loadBmap(path);
+  if (blockMap.signature)
+    notes.push(`The block map carries a signature (${blockMap.signature}), which was not checked.`);
+  return blockMap;
+}
+
+function checkBlockMap(map: BlockMap, imageBytes: number | null, source: ImageSource): void {
+  if (imageBytes === null || imageBytes === map.imageSize) return;
+  const problem = `the map is for an image of ${map.imageSize} bytes, this one has ${imageBytes}`;
+  throw failure('BMAP_MISMATCH', { bmap: map.name, image: source.name, problem });
+}
+
+function sizeNote(size: UnpackedSize, source: ImageSource): string {
+  const least = size.atLeast > 0 ? ` It has at least ${size.atLeast} bytes.` : '';
+  return `How large ${source.name} is when unpacked is known only at its end.${least}`;
+}
+
+function checkStart(head: Uint8Array, packing: Packing, source: ImageSource): Layout {
+  if (packing === 'raw') return 'raw';
+  const { layout } = recogniseInner(head, source.location, source.name);
+  if (layout === 'qcow2') {
+    throw failure('IMAGE_UNSUPPORTED', {
+      image: source.location,
+      format: 'qcow2',
+      feature: 'a packing around it',
+    });
+  }
+  return layout;
+}

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { judge, rules } from './imports.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+for (const rule of rules) {
+  test(`${rule.folder} imports only what it may`, () => {
+    assert.deepEqual(judge(root, rule).broken, []);
+  });
+  test(`${rule.folder} has no permission that it does not use`, () => {
+    assert.deepEqual(judge(root, rule).unused, []);
+  });
+}
+
+test('every folder with source files has a rule', () => {
+  const folders = readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !/^(\.|node_modules|dist|docs)/.test(entry.name))
+    .map(({ name }) => name);
+  assert.deepEqual(folders.sort(), rules.map(({ folder }) => folder).sort());
+});
+
+test('a forbidden import is found', (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bty-imports-'));
+  context.after(() => rmSync(folder, { recursive: true }));
+  mkdirSync(join(folder, 'shared'));
+  writeFileSync(
+    join(folder, 'shared', 'a.ts'),
+    "import { x } from '../agent/x.ts';\nimport 'node:fs';\nimport y from 'left';\n",
+  );
+  const rule = { folder: 'shared', folders: [], node: false, packages: [] };
+  assert.equal(judge(folder, rule).broken.length, 3);
+});

@@ -1,0 +1,77 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+import { workerEntry, workerNames } from '../../agent/system/worker.ts';
+
+/**
+ * Makes `dist/bin/bty`: one file that holds Node.js, the bundled program, its worker threads and the native
+ * module, so that it runs on a machine without this checkout.
+ */
+const root = join(import.meta.dirname, '..', '..');
+const work = join(root, 'dist', 'work');
+const bin = join(root, 'dist', 'bin');
+const version = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
+/** What the single executable looks for to find its blob (Node.js documentation, single executable applications). */
+const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
+
+async function bundle(entry: string, outfile: string): Promise<void> {
+  await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    minify: true,
+    keepNames: true,
+    legalComments: 'none',
+    define: { BTY_VERSION: JSON.stringify(version), 'import.meta.url': 'bundledUrl' },
+    // Bundled files have no place of their own; nothing that runs in the executable reads relative to one.
+    banner: { js: 'const bundledUrl = require("node:url").pathToFileURL(process.execPath).href;' },
+    logLevel: 'error',
+  });
+}
+
+/** Packs the program with `entry` into the executable `name`. */
+async function executable(name: string, entry: string): Promise<void> {
+  const main = join(work, `${name}.js`);
+  await bundle(join(root, entry), main);
+  const assets: Record<string, string> = { 'koffi.node': nativeModule() };
+  for (const worker of workerNames) {
+    const outfile = join(work, `${worker}.worker.js`);
+    await bundle(join(root, 'agent', 'system', workerEntry(worker)), outfile);
+    assets[`${worker}.worker.js`] = outfile;
+  }
+  const blob = join(work, `${name}.blob`);
+  const config = join(work, `${name}.sea.json`);
+  const settings = { main, output: blob, disableExperimentalSEAWarning: true, useCodeCache: true, assets };
+  writeFileSync(config, JSON.stringify(settings));
+  execFileSync(process.execPath, ['--experimental-sea-config', config], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+
+  const target = join(bin, name);
+  rmSync(target, { force: true });
+  copyFileSync(process.execPath, target);
+  chmodSync(target, 0o755);
+  const postject = createRequire(import.meta.url)('postject') as {
+    inject(file: string, section: string, data: Buffer, options: { sentinelFuse: string }): Promise<void>;
+  };
+  await postject.inject(target, 'NODE_SEA_BLOB', readFileSync(blob), { sentinelFuse: fuse });
+  const size = (statSync(target).size / 1e6).toFixed(0);
+  process.stdout.write(`dist/bin/${name}: ${size} MB, bty ${version}\n`);
+}
+
+function nativeModule(): string {
+  const platform = `${process.platform}-${process.arch}`;
+  const found = createRequire(import.meta.url).resolve(`@koromix/koffi-${platform}`);
+  return join(dirname(found), `${process.platform}_${process.arch}`, 'koffi.node');
+}
+
+rmSync(work, { recursive: true, force: true });
+mkdirSync(work, { recursive: true });
+mkdirSync(bin, { recursive: true });
+await executable('bty', 'agent/main.ts');
+rmSync(work, { recursive: true, force: true });

@@ -1,0 +1,83 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** A tool that some tests compare with, and the Debian package that holds it. */
+const tools: Readonly<Record<string, string>> = {
+  zstd: 'zstd',
+  xz: 'xz-utils',
+  bzip2: 'bzip2',
+  lz4: 'lz4',
+  zip: 'zip',
+  unzip: 'unzip',
+  lsblk: 'util-linux',
+  'mkfs.ext4': 'e2fsprogs',
+  'mkfs.btrfs': 'btrfs-progs',
+  'mkfs.ntfs': 'ntfs-3g',
+  'mkfs.vfat': 'dosfstools',
+  'mkfs.exfat': 'exfatprogs',
+  sgdisk: 'gdisk',
+  sfdisk: 'fdisk',
+  'qemu-img': 'qemu-utils',
+  'qemu-system-x86_64': 'qemu-system-x86',
+  bmaptool: 'bmap-tools',
+  fusermount3: 'fuse3',
+  cpio: 'cpio',
+  busybox: 'busybox-static',
+  depmod: 'kmod',
+  mdadm: 'mdadm',
+  lvm: 'lvm2',
+};
+const others: readonly { readonly file: string; readonly debian: string }[] = [
+  { file: '/usr/share/seabios/bios-256k.bin', debian: 'seabios' },
+  { file: '/usr/lib/python3/dist-packages/fusepy.py', debian: 'python3-fusepy' },
+];
+
+function onPath(tool: string): boolean {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, tool), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function missing(): string[] {
+  const lacking = Object.entries(tools).filter(([tool]) => !onPath(tool));
+  const files = others.filter(({ file }) => !existsSync(file));
+  return [...new Set([...lacking.map(([, debian]) => debian), ...files.map(({ debian }) => debian)])];
+}
+
+/** Installs what the tests compare with, where that is possible: as root on Debian. Says what stays away. */
+export function installNeeds(): void {
+  const wanted = missing();
+  if (wanted.length === 0) return;
+  const apt = process.getuid?.() === 0 && existsSync('/etc/debian_version') && onPath('apt-get');
+  if (apt) {
+    process.stdout.write(`Installing what the tests compare with: ${wanted.join(' ')}\n`);
+    const options = ['-qq', '-o', 'DPkg::Lock::Timeout=400'];
+    const run = (args: readonly string[]) =>
+      spawnSync('apt-get', [...options, ...args], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      }).status === 0;
+    // The lists of a new machine are missing or old, so they are fetched before the packages.
+    const updated = run(['update']);
+    if (!updated || !run(['install', '-y', '--no-install-recommends', ...wanted])) {
+      // One package that is not to be had must not keep the others away.
+      for (const name of wanted) run(['install', '-y', '--no-install-recommends', name]);
+    }
+  }
+  const still = missing();
+  if (still.length > 0) {
+    const how = apt
+      ? 'could not be installed'
+      : 'are not installed (as root on Debian this command installs them)';
+    process.stdout.write(
+      `These Debian packages ${how}, so tests that need them are skipped: ${still.join(' ')}\n`,
+    );
+  }
+}

@@ -1,0 +1,106 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { run } from 'node:test';
+import { installNeeds } from './needs.ts';
+
+/**
+ * `npm test`: the static checks, then every `*.test.ts`. Arguments narrow the files by part of their path. The
+ * last line is the total, alone; before it stand the failures and, with their reasons, the skipped tests.
+ */
+const root = join(import.meta.dirname, '..', '..');
+const folders = ['shared', 'agent', 'netboot', 'app', 'build'];
+const only = process.argv.slice(2);
+
+interface Told {
+  readonly title: string;
+  readonly text: string;
+}
+const failed: Told[] = [];
+const skipped: Told[] = [];
+let passed = 0;
+
+function testFiles(): string[] {
+  return folders
+    .flatMap((folder) => {
+      try {
+        return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+          join(folder, name),
+        );
+      } catch {
+        return [];
+      }
+    })
+    .filter(
+      (name) => name.endsWith('.test.ts') && (only.length === 0 || only.some((part) => name.includes(part))),
+    )
+    .sort();
+}
+
+function check(title: string, command: string, args: readonly string[]): void {
+  const result = spawnSync(join(root, 'node_modules', '.bin', command), args, {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  if (result.status === 0) passed++;
+  else failed.push({ title, text: `${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}` });
+  process.stdout.write(`${result.status === 0 ? 'ok  ' : 'FAIL'} ${title}\n`);
+}
+
+installNeeds();
+if (only.length === 0) {
+  check('the types fit (tsc)', 'tsc', ['-p', '.']);
+  check('the code is formatted and free of lint (biome)', 'biome', ['check', '--error-on-warnings', '.']);
+}
+
+const began = performance.now();
+const files = testFiles();
+const stream = run({
+  files: files.map((name) => join(root, name)),
+  concurrency: Math.max(1, Math.min(2, availableParallelism())),
+  execArgv: ['--disable-warning=ExperimentalWarning'],
+  timeout: 600_000,
+});
+
+interface TestEvent {
+  readonly name: string;
+  readonly file?: string;
+  readonly nesting: number;
+  readonly skip?: string | boolean;
+  readonly todo?: string | boolean;
+  readonly details: { readonly type?: string; readonly duration_ms?: number; readonly error?: Error };
+}
+const place = (test: TestEvent) => `${test.file ? relative(root, test.file) : ''}: ${test.name}`;
+
+stream.on('test:pass', (test: TestEvent) => {
+  if (test.details.type === 'suite') return;
+  const reason = typeof test.skip === 'string' ? test.skip : 'no reason given';
+  if (test.skip !== undefined && test.skip !== false) skipped.push({ title: place(test), text: reason });
+  else passed++;
+});
+stream.on('test:fail', (test: TestEvent) => {
+  if (test.details.type === 'suite') return;
+  const cause = test.details.error?.cause;
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? test.details.error);
+  failed.push({ title: place(test), text });
+  process.stdout.write(`FAIL ${place(test)}\n${text}\n`);
+});
+stream.on('test:stderr', ({ message }: { message: string }) => process.stderr.write(message));
+stream.on('test:complete', (test: TestEvent) => {
+  const seconds = (test.details.duration_ms ?? 0) / 1000;
+  if (test.nesting === 0 && seconds > 10)
+    process.stdout.write(`slow ${seconds.toFixed(0)} s  ${place(test)}\n`);
+});
+stream.resume();
+await new Promise((resolve) => stream.once('end', resolve));
+
+if (files.length === 0) failed.push({ title: 'no test file matches', text: only.join(' ') });
+if (skipped.length > 0) process.stdout.write('\nSkipped:\n');
+for (const { title, text } of skipped) process.stdout.write(`  ${title}: ${text}\n`);
+if (failed.length > 0) process.stdout.write('\nFailed:\n');
+for (const { title, text } of failed) process.stdout.write(`  ${title}\n${text.replaceAll(/^/gm, '    ')}\n`);
+const seconds = ((performance.now() - began) / 1000).toFixed(0);
+process.stdout.write(`\n${files.length} test files in ${seconds} s\n`);
+process.stdout.write(`total: ${passed} passed, ${failed.length} failed, ${skipped.length} skipped\n`);
+process.exitCode = failed.length > 0 ? 1 : 0;
