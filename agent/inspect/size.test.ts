@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -185,7 +185,7 @@ test('the virtual size of qcow2 is read from its header', {
   const path = join(await temporaryDirectory(context), 'a.qcow2');
   for (const version of ['0.10', '1.1']) {
     tool('qemu-img', ['create', '-q', '-f', 'qcow2', '-o', `compat=${version}`, path, '5G']);
-    const head = await import('node:fs/promises').then(({ readFile }) => readFile(path));
+    const head = await readFile(path);
     assert.equal(qcow2VirtualSize(head, 'a'), 5 * 2 ** 30);
   }
   assert.throws(() => qcow2VirtualSize(Buffer.from('QFI\xfb', 'latin1'), 'a'), { code: 'IMAGE_TRUNCATED' });

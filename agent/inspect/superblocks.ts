@@ -64,7 +64,6 @@ const probes: readonly Probe[] = [
   udf,
   zfsMember,
   ufs,
-  reiserfs,
   jfs,
   swap,
   vfat,
@@ -202,11 +201,6 @@ function ufs(bytes: Uint8Array): Filesystem | null {
     return named('ufs', label(bytes, base + 680, 32), /^0+$/.test(id) ? null : id);
   }
   return null;
-}
-
-function reiserfs(bytes: Uint8Array): Filesystem | null {
-  if (!/^ReIsEr[23]?Fs/.test(label(bytes, 65536 + 52, 10, 'latin1') ?? '')) return null;
-  return named('reiserfs', label(bytes, 65536 + 100, 16), uuidText(bytes, 65536 + 84));
 }
 
 function jfs(bytes: Uint8Array): Filesystem | null {

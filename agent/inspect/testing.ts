@@ -27,7 +27,7 @@ export function tool(name: string, args: readonly string[], input?: Uint8Array |
     input,
     maxBuffer: 1 << 28,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, PATH: folders.join(':'), LC_ALL: 'C' },
+    env: { ...process.env, PATH: folders.join(':'), LC_ALL: 'C.UTF-8' },
   });
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -25,7 +26,6 @@ async function zipOf(
   }
   const archive = join(directory, 'a.zip');
   const script = ['-q', '-r', ...args, archive, '.'];
-  const { execFileSync } = await import('node:child_process');
   execFileSync('zip', script, { cwd: join(directory, 'in') });
   return await readFile(archive);
 }
