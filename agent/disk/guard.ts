@@ -61,6 +61,8 @@ export interface TargetFacts {
   readonly serials: readonly string[];
   readonly diskseq: number | null;
   readonly uses: readonly DiskUse[];
+  /** Where the running system is mounted from this disk. */
+  readonly systemMounts: readonly string[];
   readonly holdsSource: boolean;
 }
 
@@ -90,7 +92,8 @@ export async function gatherFacts(
     source === null ? false : holds(kernel, inUse, device, source),
   ]);
   const { size, readOnly } = device;
-  return { nature, size, readOnly, serials, diskseq, uses, holdsSource };
+  const systemMounts = systemMountsOf(uses);
+  return { nature, size, readOnly, serials, diskseq, uses, systemMounts, holdsSource };
 }
 
 /** True when `path` is stored on the disk, or is the file under it when the disk is a loop device. */
@@ -148,7 +151,7 @@ export function judge(spec: TargetSpec, facts: TargetFacts): readonly Failure[] 
   }
   if (spec.kind === 'device' && size === 0) found.push(failure('TARGET_NO_MEDIUM', { target }));
 
-  const system = spec.kind === 'device' && !spec.allowSystem ? systemMountsOf(uses) : [];
+  const system = spec.kind === 'device' && !spec.allowSystem ? facts.systemMounts : [];
   if (system.length > 0) found.push(failure('TARGET_IS_SYSTEM', { target, mounts: system }));
   found.push(...judgeIdentity(spec, facts));
 
@@ -186,16 +189,10 @@ export function plainFacts(
   readOnly: boolean,
   serial: string | null,
   uses: readonly DiskUse[],
+  systemMounts: readonly string[] = systemMountsOf(uses),
 ): TargetFacts {
-  return {
-    nature: null,
-    size,
-    readOnly,
-    serials: serial ? [serial] : [],
-    diskseq: null,
-    uses,
-    holdsSource: false,
-  };
+  const serials = serial === null ? [] : [serial];
+  return { nature: null, size, readOnly, serials, diskseq: null, uses, systemMounts, holdsSource: false };
 }
 
 function judgeIdentity(spec: TargetSpec, facts: TargetFacts): readonly Failure[] {

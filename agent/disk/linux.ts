@@ -6,7 +6,7 @@ import {
   virtualKind,
   virtualKindByName,
 } from './block.ts';
-import { type Disk, sizeText, systemMountsOf } from './disk.ts';
+import { type Disk, sizeText } from './disk.ts';
 import { gatherFacts, plainFacts, refusalsOf } from './guard.ts';
 import { isUsb, transportOf } from './identity.ts';
 import { type Kernel, readAttribute, kernel as realKernel } from './kernel.ts';
@@ -70,7 +70,7 @@ async function diskOf(kernel: Kernel, usage: Usage, node: LsblkNode): Promise<Di
     physicalBlockSize: node.physicalBlockSize,
     rotational: node.rotational,
     backingFile,
-    isSystem: systemMountsOf(facts.uses).length > 0,
+    isSystem: facts.systemMounts.length > 0,
     usedBy: facts.uses,
     partitions: node.children
       .filter((child) => child.type === 'part')

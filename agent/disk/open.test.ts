@@ -115,6 +115,19 @@ for (const blockSize of [512, 4096]) {
   );
 }
 
+test('an unplugged disk has the size 0, refuses writes for want of room and cannot be read', { skip }, () =>
+  withLoop({}, async ({ path, backing }) => {
+    await opened(at(path), async (disk) => {
+      await disk.write(pages(4096, 1), 0);
+      await truncate(backing, 0);
+      await run('losetup', '--set-capacity', path);
+      assert.equal(await disk.currentSize(), 0);
+      await assert.rejects(disk.write(pages(4096, 1), 0), { code: 'ENOSPC' });
+      assert.equal(await disk.read(pages(4096, 1), 0), 0);
+    });
+  }),
+);
+
 test('a disk is closed once however often it is asked', { skip }, () =>
   withLoop({}, async ({ path }) => {
     const disk = await openDisk(at(path));

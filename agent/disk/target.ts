@@ -48,6 +48,7 @@ export async function fileFacts(
     serials: [],
     diskseq: null,
     uses: await usesOfFile(usage, file.realPath),
+    systemMounts: [],
     holdsSource: source !== undefined && (await sameFile(source, file.realPath)),
   };
 }
