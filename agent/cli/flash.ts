@@ -41,7 +41,7 @@ async function planned(values: FlashValues, prepared: Prepared, signal: AbortSig
   const specs = targetSpecs(values, prepared);
   const reports = await Promise.all(specs.map((spec) => inspectTarget(spec)));
   const identities = await identitiesOf(specs);
-  const errors = [...reports.flatMap(({ failures }) => failures), ...twice(identities)];
+  const errors = [...reports.flatMap(({ failures }) => failures), ...twice(specs, identities)];
   const lasting = errors.filter(({ code }) => code !== 'NEEDS_ROOT');
   if (values.dryRun) {
     if (values.json) {
@@ -115,10 +115,11 @@ async function identitiesOf(specs: readonly TargetSpec[]): Promise<readonly (Dis
   return Promise.all(specs.map(({ path }) => identify(path).catch(() => null)));
 }
 
-function twice(identities: readonly (DiskIdentity | null)[]): Failure[] {
+function twice(specs: readonly TargetSpec[], identities: readonly (DiskIdentity | null)[]): Failure[] {
   return identities.flatMap((one, index) => {
-    const other = identities.slice(0, index).find((before) => one && before && sameDisk(one, before));
-    return one && other ? [failure('TARGET_TWICE', { target: one.path, other: other.path })] : [];
+    const before = identities.slice(0, index).findIndex((other) => one && other && sameDisk(one, other));
+    const [target, other] = [specs[index]?.path, specs[before]?.path];
+    return target && other ? [failure('TARGET_TWICE', { target, other })] : [];
   });
 }
 

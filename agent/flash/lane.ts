@@ -84,7 +84,7 @@ export class Lane {
       this.#options.control.signal.throwIfAborted();
       this.#enter('settling');
       await writer.settle(this.#options.plan.verify !== 'none');
-      if (!(await writer.disk.rereadPartitions()))
+      if (!(await writer.rereadPartitions()))
         this.#notice('the system still uses the old partition table of');
       await this.#end(null, verified);
     } catch (error) {

@@ -4,7 +4,15 @@ import type { SourceStream } from '../source/source.ts';
 import type { Chunk, Expectation } from './chunk.ts';
 import { Digester } from './digester.ts';
 import type { FlashPlan } from './plan.ts';
-import { type Filled, type Meter, produceExtents, producePacked, produceRaw } from './produce.ts';
+import {
+  type Filled,
+  type Meter,
+  type PackedSource,
+  produceExtents,
+  producePacked,
+  produceRaw,
+} from './produce.ts';
+import { produceQcow2 } from './produceqcow2.ts';
 import { type Piece, RangeCheck } from './rangecheck.ts';
 import { Ring } from './ring.ts';
 import type { TargetWriter } from './writer.ts';
@@ -141,18 +149,14 @@ export class Pass {
   }
 
   #produce(stream: SourceStream): AsyncIterable<Filled> {
-    const { reading, image, sha256 } = this.#plan;
+    const { reading } = this.#plan;
     switch (reading.kind) {
       case 'raw':
         return produceRaw(stream, this.#ring, this.meter);
-      case 'packed': {
-        const digester = sha256.compute ? this.digester : null;
-        return producePacked(
-          { stream, packed: reading.packed, image, digester, signal: this.#abort.signal },
-          this.#ring,
-          this.meter,
-        );
-      }
+      case 'packed':
+        return producePacked({ ...this.#packed(stream), packed: reading.packed }, this.#ring, this.meter);
+      case 'qcow2':
+        return produceQcow2({ ...this.#packed(stream), packed: reading.packed }, this.#ring, this.meter);
       case 'extents':
         return produceExtents(
           reading.reader,
@@ -161,6 +165,12 @@ export class Pass {
           this.meter,
         );
     }
+  }
+
+  #packed(stream: SourceStream): Omit<PackedSource, 'packed'> {
+    const { image, sha256 } = this.#plan;
+    const digester = sha256.compute ? this.digester : null;
+    return { stream, image, digester, signal: this.#abort.signal };
   }
 
   #hand(filled: Filled): Promise<void>[] {

@@ -24,7 +24,9 @@ export interface FlashPlan {
   readonly reading:
     | { readonly kind: 'raw' }
     | { readonly kind: 'packed'; readonly packed: PackedAs }
-    | { readonly kind: 'extents'; readonly reader: ExtentReader };
+    | { readonly kind: 'extents'; readonly reader: ExtentReader }
+    /** A qcow2 image read in order, packed or not. */
+    | { readonly kind: 'qcow2'; readonly packed: PackedAs | null };
   /** Bytes of the image, null where unknown before it is unpacked. */
   readonly imageBytes: number | null;
   readonly verify: VerifyMode;

@@ -4,7 +4,7 @@ import { formatName, type Layout, type Packing } from '../../shared/image.ts';
 import { findBmap } from '../bmap/find.ts';
 import { type BlockMap, loadBmap } from '../bmap/parse.ts';
 import { layoutMismatch, recognise, recogniseInner, recogniseTail } from '../inspect/recognise.ts';
-import { unpackedSize } from '../inspect/size.ts';
+import { qcow2VirtualSize, unpackedSize } from '../inspect/size.ts';
 import { type UnpackedSize, unknownSize } from '../inspect/unpackedsize.ts';
 import { openZipEntry } from '../inspect/zipentry.ts';
 import { openQcow2 } from '../qcow2/qcow2.ts';
@@ -50,7 +50,7 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
     const { packing, layout } = recognised;
     const size = await sizeOf(source, packing, layout);
     const blockMap = request.bmap ? await blockMapOf(request.bmap, request.image, notes) : null;
-    const read = await readingOf(source, packing, layout, blockMap, notes);
+    const read = await readingOf(source, packing, layout, blockMap, digest !== null, notes);
     if (blockMap) checkBlockMap(blockMap, read.imageBytes ?? (size.exact ? size.bytes : null), source);
     if (read.imageBytes === null && !size.exact) notes.push(sizeNote(size, source));
     const plan: FlashPlan = {
@@ -61,9 +61,12 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
       imageBytes: read.imageBytes ?? (size.exact ? size.bytes : null),
       verify: request.verify,
       sparse: request.sparse,
-      sha256: { compute: digest !== null || (request.computeSha256 && layout !== 'qcow2'), expected: digest },
+      sha256: {
+        compute: digest !== null || (request.computeSha256 && read.reading.kind !== 'extents'),
+        expected: digest,
+      },
       blockMap,
-      checkStart: (head) => checkStart(head, packing, source),
+      checkStart: (head) => (read.reading.kind === 'packed' ? checkStart(head, source) : layout),
     };
     return { plan, size, notes, close: () => source.close() };
   } catch (error) {
@@ -99,7 +102,10 @@ async function look(source: ImageSource, notes: string[]): Promise<{ packing: Pa
   }
   // What is packed tells itself by its first bytes, where the stored start is enough to unpack some.
   const packed = await packedAs(source, found.packing as Exclude<Packing, 'raw'>);
-  const start = await unpackStart(packed, head, image);
+  let start = await unpackStart(packed, head, image);
+  // A block of bzip2 or xz may be longer than the head; more of it is at hand where the source can seek.
+  if (start.length === 0 && source.random)
+    start = await unpackStart(packed, await readFully(source.random, 0, 2 << 20), image);
   if (start.length === 0) return { packing: found.packing, layout: 'raw' };
   const inner = recogniseInner(start, image, source.name);
   notes.push(...inner.notes);
@@ -134,16 +140,19 @@ async function readingOf(
   packing: Packing,
   layout: Layout,
   blockMap: BlockMap | null,
+  digestWanted: boolean,
   notes: string[],
 ): Promise<{ reading: FlashPlan['reading']; imageBytes: number | null }> {
   const image = source.location;
   if (layout === 'qcow2') {
-    if (packing === 'raw' && source.random) {
+    if (packing === 'raw' && source.random && (source.kind === 'file' || !digestWanted)) {
       const reader = await openQcow2(source.random, image);
       notes.push(...reader.notes);
       return { reading: { kind: 'extents', reader }, imageBytes: reader.virtualSize };
     }
-    throw failure('IMAGE_UNSUPPORTED', { image, format: 'qcow2', feature: 'a packing around it' });
+    const packed = packing === 'raw' ? null : await packedAs(source, packing);
+    const virtualSize = packed ? null : qcow2VirtualSize(await source.head(), image);
+    return { reading: { kind: 'qcow2', packed }, imageBytes: virtualSize };
   }
   if (packing !== 'raw') {
     return { reading: { kind: 'packed', packed: await packedAs(source, packing) }, imageBytes: null };
@@ -191,8 +200,7 @@ function sizeNote(size: UnpackedSize, source: ImageSource): string {
   return `How large ${source.name} is when unpacked is known only at its end.${least}`;
 }
 
-function checkStart(head: Uint8Array, packing: Packing, source: ImageSource): Layout {
-  if (packing === 'raw') return 'raw';
+function checkStart(head: Uint8Array, source: ImageSource): Layout {
   const { layout } = recogniseInner(head, source.location, source.name);
   if (layout === 'qcow2') {
     throw failure('IMAGE_UNSUPPORTED', {

@@ -109,7 +109,7 @@ async function compare(work: Verification, ring: Ring, slot: number, piece: Expe
   try {
     while (filled < lead + length) {
       const count = await disk.read(filled === 0 ? view : view.subarray(filled), offset - lead + filled);
-      if (count === 0) return false;
+      if (count === 0) throw new Error('it ended early');
       filled += count;
     }
   } catch (error) {

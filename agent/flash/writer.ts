@@ -156,6 +156,15 @@ export class TargetWriter {
     }
   }
 
+  /** Asks the system to read the new partition table; false when it still uses the old one. */
+  async rereadPartitions(): Promise<boolean> {
+    try {
+      return await this.disk.rereadPartitions();
+    } catch (error) {
+      throw await classify(error, this.disk, 'read', { offset: 0, length: this.disk.size });
+    }
+  }
+
   async #readBack(offset: number, length: number, content: Uint8Array): Promise<void> {
     await this.disk.dropCache();
     const found = alignedBytes(length);
@@ -165,7 +174,9 @@ export class TargetWriter {
     } catch (error) {
       throw await classify(error, this.disk, 'read', { offset, length });
     }
-    if (count === length && Buffer.compare(found, content) === 0) return;
+    if (count < length)
+      throw await classify(new Error('it ended early'), this.disk, 'read', { offset, length });
+    if (Buffer.compare(found, content) === 0) return;
     const block = this.disk.blockSize;
     for (let at = 0; at < length; at += block) {
       if (Buffer.compare(found.subarray(at, at + block), content.subarray(at, at + block)) === 0) continue;
