@@ -95,7 +95,8 @@ export function recogniseInner(head: Uint8Array, image: string, name = ''): Inne
   const announced = guess?.kind === 'image' && guess.layout !== null;
   const refusal = refusedWeakly(head) ?? (announced ? null : refusedUnnamed(head));
   if (refusal) throw refuse(image, refusal);
-  return { layout: 'raw', notes: [NO_TABLE] };
+  // A packing may have given up only a few bytes so far.
+  return { layout: 'raw', notes: head.length < 512 ? [] : [NO_TABLE] };
 }
 
 /** Throws IMAGE_REFUSED when the last bytes of a file (512 or more) are the trailer of a fixed VHD or a DMG. */
