@@ -26,7 +26,11 @@ export interface DiskHandle {
   dropCache(): Promise<void>;
   /** Size in bytes now: 0 or a rejection when the disk went away. */
   currentSize(): Promise<number>;
-  /** Asks the kernel to read the partition table again; false when it refused because a partition is in use. */
+  /**
+   * Asks the kernel to read the partition table again; false when it refused because a partition is in use or the
+   * right to ask lacks. True also where there is nothing to read again (files, loop devices without partitions).
+   */
   rereadPartitions(): Promise<boolean>;
+  /** Gives up the exclusive hold and the lock; further calls do nothing more. */
   close(): Promise<void>;
 }

@@ -1,44 +1,20 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, open, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { FailureCode } from '../../shared/failure.ts';
 import { lockExclusively } from '../system/native.ts';
-import type { DeviceTarget, VirtualTarget } from './guard.ts';
-import type { DiskHandle } from './handle.ts';
+import type { DeviceTarget, TargetSpec } from './guard.ts';
 import { identify, sameDisk } from './identity.ts';
 import { openDisk } from './open.ts';
 import { inspectTarget } from './target.ts';
-import { inFolder, noLoops, run, withLoop } from './testing.ts';
+import { deviceAt, inFolder, noLoops, pages, run, virtualAt, withDisk, withLoop } from './testing.ts';
 
 const skip = noLoops;
-const at = (path: string, more: Partial<DeviceTarget> = {}): DeviceTarget => ({
-  kind: 'device',
-  path,
-  allowLoop: true,
-  imageName: 'image.img',
-  ...more,
-});
-const file = (path: string, more: Partial<VirtualTarget> = {}): VirtualTarget => ({
-  kind: 'virtual',
-  path,
-  imageName: 'image.img',
-  ...more,
-});
 
-function pages(bytes: number, fill: number): Uint8Array {
-  const count = Math.ceil(bytes / 65536);
-  const memory = new WebAssembly.Memory({ initial: count, maximum: count, shared: true });
-  return new Uint8Array(memory.buffer, 0, bytes).fill(fill);
-}
-
-async function refused(
-  spec: DeviceTarget | VirtualTarget,
-  code: FailureCode,
-  sentence?: RegExp,
-): Promise<void> {
+async function refused(spec: TargetSpec, code: FailureCode, sentence?: RegExp): Promise<void> {
   await assert.rejects(openDisk(spec, { patience: 0 }), (error: Error & { code?: string }) => {
     assert.equal(error.code, code, error.message);
     if (sentence) assert.match(error.message, sentence);
@@ -49,102 +25,14 @@ async function refused(
   if (!open.includes(code)) assert.equal(report.failures[0]?.code, code);
 }
 
-async function opened(
-  spec: DeviceTarget | VirtualTarget,
-  use: (disk: DiskHandle) => Promise<void>,
-): Promise<void> {
-  const disk = await openDisk(spec, { patience: 0 });
-  try {
-    await use(disk);
-  } finally {
-    await disk.close();
-  }
-}
-
-for (const blockSize of [512, 4096]) {
-  test(
-    `a disk with ${blockSize}-byte blocks is written, flushed and read back past the cache`,
-    { skip },
-    () =>
-      withLoop({ blockSize }, async ({ path, backing }) => {
-        await opened(at(path), async (disk) => {
-          assert.deepEqual(
-            [disk.path, disk.size, disk.blockSize, disk.direct],
-            [path, 16 << 20, blockSize, true],
-          );
-          const data = pages(65536, 0x5a);
-          assert.equal(await disk.write(data, blockSize * 3), 65536);
-          await disk.flush();
-          await disk.dropCache();
-          const back = pages(65536, 0);
-          assert.equal(await disk.read(back, blockSize * 3), 65536);
-          assert.deepEqual(back, data);
-          assert.equal(await disk.read(back, disk.size), 0);
-          assert.equal(await disk.currentSize(), 16 << 20);
-          assert.equal(await disk.rereadPartitions(), true);
-          await assert.rejects(disk.write(data, disk.size), { code: 'ENOSPC' });
-          await assert.rejects(disk.write(data.subarray(0, 100), 0), { code: 'EINVAL' });
-        });
-        const stored = await readFile(backing);
-        assert.ok(stored.subarray(blockSize * 3, blockSize * 3 + 65536).every((byte) => byte === 0x5a));
-        assert.equal(stored[blockSize * 3 - 1], 0);
-      }),
-  );
-
-  test(
-    `a range of a disk with ${blockSize}-byte blocks becomes zeros without data, its neighbours stay`,
-    { skip },
-    () =>
-      withLoop({ blockSize }, async ({ path, backing }) => {
-        await opened(at(path), async (disk) => {
-          await disk.write(pages(1 << 20, 7), 0);
-          await disk.flush();
-          const full = (await stat(backing)).blocks;
-          assert.equal(await disk.zero(65536, 524288), true);
-          assert.equal(await disk.zero(100, 512), false, 'not a whole block');
-          assert.equal(await disk.zero(0, 0), true);
-          await disk.flush();
-          assert.ok((await stat(backing)).blocks < full);
-          const back = pages(1 << 20, 1);
-          await disk.read(back, 0);
-          assert.ok(back.subarray(0, 65536).every((byte) => byte === 7));
-          assert.ok(back.subarray(65536, 65536 + 524288).every((byte) => byte === 0));
-          assert.ok(back.subarray(65536 + 524288).every((byte) => byte === 7));
-        });
-      }),
-  );
-}
-
-test('an unplugged disk has the size 0, refuses writes for want of room and cannot be read', { skip }, () =>
-  withLoop({}, async ({ path, backing }) => {
-    await opened(at(path), async (disk) => {
-      await disk.write(pages(4096, 1), 0);
-      await truncate(backing, 0);
-      await run('losetup', '--set-capacity', path);
-      assert.equal(await disk.currentSize(), 0);
-      await assert.rejects(disk.write(pages(4096, 1), 0), { code: 'ENOSPC' });
-      assert.equal(await disk.read(pages(4096, 1), 0), 0);
-    });
-  }),
-);
-
-test('a disk is closed once however often it is asked', { skip }, () =>
-  withLoop({}, async ({ path }) => {
-    const disk = await openDisk(at(path));
-    await Promise.all([disk.close(), disk.close()]);
-    await disk.close();
-    await opened(at(path), async () => {});
-  }),
-);
-
 test('a loop device is refused unless it is allowed', { skip }, () =>
   withLoop({}, async ({ path, backing }) => {
-    await refused(at(path, { allowLoop: false }), 'TARGET_IS_LOOP', new RegExp(backing));
+    await refused(deviceAt(path, { allowLoop: false }), 'TARGET_IS_LOOP', new RegExp(backing));
   }),
 );
 
 test('a read-only disk is refused', { skip }, () =>
-  withLoop({ readOnly: true }, async ({ path }) => refused(at(path), 'TARGET_READ_ONLY')),
+  withLoop({ readOnly: true }, async ({ path }) => refused(deviceAt(path), 'TARGET_READ_ONLY')),
 );
 
 test(
@@ -153,11 +41,11 @@ test(
   () =>
     withLoop({ size: 1 << 20 }, async ({ path }) => {
       await refused(
-        at(path, { imageBytes: (1 << 20) + 1 }),
+        deviceAt(path, { imageBytes: (1 << 20) + 1 }),
         'TARGET_TOO_SMALL',
         /1048577 bytes.*1048576 bytes/,
       );
-      await opened(at(path, { imageBytes: 1 << 20 }), async () => {});
+      await withDisk(deviceAt(path, { imageBytes: 1 << 20 }), async () => {});
     }),
 );
 
@@ -167,7 +55,7 @@ test('an empty loop device has no medium', { skip }, async () => {
     await writeFile(backing, '');
     const path = (await run('losetup', '--show', '--find', backing)).trim();
     try {
-      await refused(at(path), 'TARGET_NO_MEDIUM');
+      await refused(deviceAt(path), 'TARGET_NO_MEDIUM');
     } finally {
       await run('losetup', '--detach', path);
     }
@@ -181,8 +69,8 @@ test('a mounted disk is refused, in this mount namespace and in another one', { 
     await mkdir(place);
     await run('mount', path, place);
     try {
-      await refused(at(path), 'TARGET_MOUNTED', /mounted at .*place with a blank\./);
-      assert.deepEqual((await inspectTarget(at(path))).mountpoints, [place]);
+      await refused(deviceAt(path), 'TARGET_MOUNTED', /mounted at .*place with a blank\./);
+      assert.deepEqual((await inspectTarget(deviceAt(path))).mountpoints, [place]);
     } finally {
       await run('umount', place);
     }
@@ -192,7 +80,7 @@ test('a mounted disk is refused, in this mount namespace and in another one', { 
     });
     await once(child.stdout, 'data');
     try {
-      await assert.rejects(openDisk(at(path), { patience: 0 }), {
+      await assert.rejects(openDisk(deviceAt(path), { patience: 0 }), {
         code: 'TARGET_MOUNTED',
         message: new RegExp(`place with a blank as sh \\(process ${child.pid}\\) sees it`),
       });
@@ -200,7 +88,7 @@ test('a mounted disk is refused, in this mount namespace and in another one', { 
       child.stdin.end();
       await once(child, 'exit');
     }
-    await opened(at(path), async () => {});
+    await withDisk(deviceAt(path), async () => {});
   }),
 );
 
@@ -212,15 +100,15 @@ test('a disk with a mounted partition is refused, and so is the partition itself
     try {
       const node = await stat(partition).catch(() => null);
       if (!node) return t.skip('no device nodes for partitions here');
-      await refused(at(partition), 'TARGET_IS_PARTITION', new RegExp(`partition of ${path},`));
+      await refused(deviceAt(partition), 'TARGET_IS_PARTITION', new RegExp(`partition of ${path},`));
       await run('mkfs.ext4', '-q', partition);
       await run('mount', partition, folder);
       try {
-        await refused(at(path), 'TARGET_MOUNTED', new RegExp(folder));
+        await refused(deviceAt(path), 'TARGET_MOUNTED', new RegExp(folder));
       } finally {
         await run('umount', partition);
       }
-      await opened(at(path), async (disk) => {
+      await withDisk(deviceAt(path), async (disk) => {
         const held = await open(partition, 'r');
         await held.close();
         assert.equal(disk.size, 16 << 20);
@@ -240,7 +128,7 @@ test('swap space is refused', { skip }, (t) =>
       return t.skip('swapon is not permitted here');
     }
     try {
-      await refused(at(path), 'TARGET_SWAP', new RegExp(`${path} is swap space`));
+      await refused(deviceAt(path), 'TARGET_SWAP', new RegExp(`${path} is swap space`));
     } finally {
       await run('swapoff', path);
     }
@@ -251,7 +139,7 @@ test('a disk under another loop device is refused as held', { skip }, () =>
   withLoop({}, async ({ path }) => {
     const upper = (await run('losetup', '--show', '--find', path)).trim();
     try {
-      await refused(at(path), 'TARGET_HELD', /belongs to the loop device loop\d+\./);
+      await refused(deviceAt(path), 'TARGET_HELD', /belongs to the loop device loop\d+\./);
     } finally {
       await run('losetup', '--detach', upper);
     }
@@ -260,15 +148,15 @@ test('a disk under another loop device is refused as held', { skip }, () =>
 
 test('a disk that another program opened exclusively or locked is busy, with its name', { skip }, () =>
   withLoop({}, async ({ path }) => {
-    await opened(at(path), async () => {
-      await refused(at(path), 'TARGET_BUSY', /opened exclusively by another program \(this program\)/);
+    await withDisk(deviceAt(path), async () => {
+      await refused(deviceAt(path), 'TARGET_BUSY', /opened exclusively by another program \(this program\)/);
     });
     const child = spawn('flock', ['--exclusive', path, 'sh', '-c', 'echo locked && read line'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     await once(child.stdout, 'data');
-    await refused(at(path), 'TARGET_BUSY', new RegExp(`flock \\(process ${child.pid}\\)`));
-    const waiting = openDisk(at(path), { patience: 60_000 });
+    await refused(deviceAt(path), 'TARGET_BUSY', new RegExp(`flock \\(process ${child.pid}\\)`));
+    const waiting = openDisk(deviceAt(path), { patience: 60_000 });
     child.stdin.end();
     await (await waiting).close();
   }),
@@ -276,10 +164,10 @@ test('a disk that another program opened exclusively or locked is busy, with its
 
 test('waiting for a busy disk ends with the signal', { skip }, () =>
   withLoop({}, async ({ path }) => {
-    await opened(at(path), async () => {
+    await withDisk(deviceAt(path), async () => {
       const reason = new Error('enough');
       const controller = new AbortController();
-      const waiting = openDisk(at(path), { patience: 60_000, signal: controller.signal });
+      const waiting = openDisk(deviceAt(path), { patience: 60_000, signal: controller.signal });
       setImmediate(() => controller.abort(reason));
       await assert.rejects(waiting, reason);
     });
@@ -288,7 +176,7 @@ test('waiting for a busy disk ends with the signal', { skip }, () =>
 
 test('an opened disk is locked against others that honour locks', { skip }, () =>
   withLoop({}, async ({ path }) => {
-    await opened(at(path), async () => {
+    await withDisk(deviceAt(path), async () => {
       const other = await open(path, 'r');
       await assert.rejects(lockExclusively(other.fd), { code: 'EAGAIN' });
       await other.close();
@@ -302,32 +190,32 @@ test('another disk than the listed or the demanded one is refused', { skip }, ()
     assert.equal(listed.size, 16 << 20);
     assert.equal(listed.serial, null);
     assert.equal(typeof listed.diskseq, 'number');
-    await opened(at(path, { expected: listed, demanded: { size: 16 << 20 } }), async () => {});
+    await withDisk(deviceAt(path, { expected: listed, demanded: { size: 16 << 20 } }), async () => {});
     await refused(
-      at(path, { demanded: { size: 5 } }),
+      deviceAt(path, { demanded: { size: 5 } }),
       'TARGET_UNEXPECTED',
       /its size is 16777216 bytes, expected 5 bytes/,
     );
     await refused(
-      at(path, { demanded: { serial: 'AA11' } }),
+      deviceAt(path, { demanded: { serial: 'AA11' } }),
       'TARGET_UNEXPECTED',
       /serial number is unknown/,
     );
-    await refused(at(path, { expected: { serial: 'AA11' } }), 'TARGET_CHANGED');
+    await refused(deviceAt(path, { expected: { serial: 'AA11' } }), 'TARGET_CHANGED');
 
     const name = join(folder, 'by-path');
     await symlink(path, name);
-    await opened(at(name, { expected: listed }), async () => {});
+    await withDisk(deviceAt(name, { expected: listed }), async () => {});
     await rm(name);
     await withLoop({ size: 8 << 20 }, async (other) => {
       await symlink(other.path, name);
       await refused(
-        at(name, { expected: listed }),
+        deviceAt(name, { expected: listed }),
         'TARGET_CHANGED',
         /size is 8388608 bytes, it was 16777216 bytes/,
       );
       const { diskseq } = listed;
-      await refused(at(name, { expected: { diskseq } }), 'TARGET_CHANGED', /disk sequence number/);
+      await refused(deviceAt(name, { expected: { diskseq } }), 'TARGET_CHANGED', /disk sequence number/);
     });
   }),
 );
@@ -338,24 +226,24 @@ test(
   () =>
     withLoop({}, async ({ path, backing, folder }) => {
       await refused(
-        at(path, { source: { path: backing } }),
+        deviceAt(path, { source: { path: backing } }),
         'TARGET_HOLDS_SOURCE',
         /holds the image image\.img/,
       );
-      await refused(at(path, { source: { path } }), 'TARGET_HOLDS_SOURCE');
+      await refused(deviceAt(path, { source: { path } }), 'TARGET_HOLDS_SOURCE');
       await run('mkfs.ext4', '-q', path);
       const place = join(folder, 'mounted');
       await mkdir(place);
       await run('mount', path, place);
       try {
         await writeFile(join(place, 'image.img'), 'image');
-        const report = await inspectTarget(at(path, { source: { path: join(place, 'image.img') } }));
+        const report = await inspectTarget(deviceAt(path, { source: { path: join(place, 'image.img') } }));
         assert.deepEqual(
           report.failures.map((failure) => failure.code),
           ['TARGET_MOUNTED', 'TARGET_HOLDS_SOURCE'],
         );
         // The file that the whole stack rests on is on neither.
-        const other = await inspectTarget(at(path, { source: { path: folder } }));
+        const other = await inspectTarget(deviceAt(path, { source: { path: folder } }));
         assert.deepEqual(
           other.failures.map((failure) => failure.code),
           ['TARGET_MOUNTED'],
@@ -377,9 +265,9 @@ test('a user who may not write the disk is told to use root, after what else is 
         process.seteuid?.(0);
       }
     };
-    await asNobody(at(path), 'NEEDS_ROOT');
-    await asNobody(at(path, { imageBytes: 1e9 }), 'TARGET_TOO_SMALL');
-    await asNobody(at(path, { allowLoop: false }), 'TARGET_IS_LOOP');
+    await asNobody(deviceAt(path), 'NEEDS_ROOT');
+    await asNobody(deviceAt(path, { imageBytes: 1e9 }), 'TARGET_TOO_SMALL');
+    await asNobody(deviceAt(path, { allowLoop: false }), 'TARGET_IS_LOOP');
   }),
 );
 
@@ -387,7 +275,7 @@ test('symbolic links are followed and shown as they were named', { skip }, () =>
   withLoop({}, async ({ path, folder }) => {
     const link = join(folder, 'by-id');
     await symlink(path, link);
-    await opened(at(link), async (disk) => assert.equal(disk.path, link));
+    await withDisk(deviceAt(link), async (disk) => assert.equal(disk.path, link));
     assert.equal(sameDisk(await identify(link), await identify(path)), true);
   }),
 );
@@ -398,7 +286,7 @@ test('a loop device and the file under it are the same disk, two files are not',
     await writeFile(other, 'x'.repeat(512));
     assert.equal(sameDisk(await identify(path), await identify(backing)), true);
     assert.equal(sameDisk(await identify(path), await identify(other)), false);
-    await refused(file(backing), 'TARGET_HELD', /belongs to the loop device/);
+    await refused(virtualAt(backing), 'TARGET_HELD', /belongs to the loop device/);
   }),
 );
 
@@ -410,96 +298,42 @@ test('the disk that the system runs from is refused before anything else', { ski
   if (parent.startsWith('dm-') || parent.startsWith('md'))
     return t.skip('the root file system is on a stack');
   await refused(
-    at(parent ? `/dev/${parent}` : source),
+    deviceAt(parent ? `/dev/${parent}` : source),
     'TARGET_IS_SYSTEM',
     /the disk this system runs from \(\//,
   );
 });
 
 test('what is no block device, or is not there, is refused by name', async () => {
-  await refused(at('/dev/null'), 'TARGET_NOT_BLOCK');
-  await refused(at('/nowhere/sdx'), 'TARGET_NOT_FOUND');
+  await refused(deviceAt('/dev/null'), 'TARGET_NOT_BLOCK');
+  await refused(deviceAt('/nowhere/sdx'), 'TARGET_NOT_FOUND');
   await inFolder(async (folder) => {
-    await refused(at(folder), 'TARGET_NOT_BLOCK');
-    await refused(file(folder), 'TARGET_NOT_FILE');
-    await refused(file('/dev/null'), 'TARGET_NOT_FILE');
-    await refused(file(join(folder, 'absent')), 'TARGET_NOT_FOUND');
+    await refused(deviceAt(folder), 'TARGET_NOT_BLOCK');
+    await refused(virtualAt(folder), 'TARGET_NOT_FILE');
+    await refused(virtualAt('/dev/null'), 'TARGET_NOT_FILE');
+    await refused(virtualAt(join(folder, 'absent')), 'TARGET_NOT_FOUND');
     await writeFile(join(folder, 'file'), 'x'.repeat(512));
-    await refused(at(join(folder, 'file')), 'TARGET_NOT_BLOCK');
-    await refused(at(join(folder, 'file', 'below')), 'TARGET_NOT_FOUND');
-    const report = await inspectTarget(at(join(folder, 'file')));
+    await refused(deviceAt(join(folder, 'file')), 'TARGET_NOT_BLOCK');
+    await refused(deviceAt(join(folder, 'file', 'below')), 'TARGET_NOT_FOUND');
+    const report = await inspectTarget(deviceAt(join(folder, 'file')));
     assert.deepEqual([report.exists, report.is_block_device, report.size_bytes], [true, false, null]);
   });
 });
-
-test('a virtual disk is written, zeroed and read back', () =>
-  inFolder(async (folder) => {
-    const path = join(folder, 'virtual.img');
-    await writeFile(path, '');
-    await truncate(path, 4 << 20);
-    await opened(file(path, { imageBytes: 4 << 20 }), async (disk) => {
-      assert.equal(disk.size, 4 << 20);
-      assert.equal(await disk.write(pages(65536, 9), 65536), 65536);
-      await disk.flush();
-      await disk.dropCache();
-      const back = pages(65536, 0);
-      assert.equal(await disk.read(back, 65536), 65536);
-      assert.ok(back.every((byte) => byte === 9));
-      if (await disk.zero(65536, 65536)) {
-        await disk.read(back, 65536);
-        assert.ok(back.every((byte) => byte === 0));
-      }
-      assert.equal(await disk.rereadPartitions(), true);
-      assert.equal(await disk.currentSize(), 4 << 20);
-      await truncate(path, 1 << 20);
-      assert.equal(await disk.currentSize(), 1 << 20);
-      await refused(file(path), 'TARGET_BUSY');
-    });
-  }));
 
 test('a virtual disk must have whole blocks, room for the image, and another file than the image', () =>
   inFolder(async (folder) => {
     const path = join(folder, 'virtual.img');
     await writeFile(path, 'x'.repeat(1000));
-    await refused(file(path), 'TARGET_SIZE_INVALID', /holds 1000 bytes/);
+    await refused(virtualAt(path), 'TARGET_SIZE_INVALID', /holds 1000 bytes/);
     await truncate(path, 0);
-    await refused(file(path), 'TARGET_SIZE_INVALID', /holds 0 bytes/);
+    await refused(virtualAt(path), 'TARGET_SIZE_INVALID', /holds 0 bytes/);
     await truncate(path, 1024);
-    await refused(file(path, { imageBytes: 1025 }), 'TARGET_TOO_SMALL');
-    await refused(file(path, { demanded: { size: 2048 } }), 'TARGET_UNEXPECTED');
+    await refused(virtualAt(path, { imageBytes: 1025 }), 'TARGET_TOO_SMALL');
+    await refused(virtualAt(path, { demanded: { size: 2048 } }), 'TARGET_UNEXPECTED');
     await symlink(path, join(folder, 'link'));
-    await refused(file(path, { source: { path: join(folder, 'link') } }), 'TARGET_HOLDS_SOURCE');
-    await opened(file(path), async (disk) => {
+    await refused(virtualAt(path, { source: { path: join(folder, 'link') } }), 'TARGET_HOLDS_SOURCE');
+    await withDisk(virtualAt(path), async (disk) => {
       assert.equal(await disk.write(pages(1024, 1), 0), 1024);
+      await refused(virtualAt(path), 'TARGET_BUSY');
     });
   }));
-
-test(
-  'a virtual disk on a file system with larger blocks asks for larger blocks, or goes without direct I/O',
-  { skip },
-  () =>
-    withLoop({ blockSize: 4096, size: 32 << 20 }, async ({ path, folder }) => {
-      await run('mkfs.ext4', '-q', '-b', '4096', path);
-      const place = join(folder, 'mounted');
-      await mkdir(place);
-      await run('mount', path, place);
-      try {
-        const even = join(place, 'even');
-        await writeFile(even, Buffer.alloc(65536));
-        await opened(file(even), async (disk) => {
-          assert.deepEqual([disk.direct, disk.blockSize], [true, 4096]);
-          assert.equal(await disk.write(pages(4096, 3), 4096), 4096);
-        });
-        const odd = join(place, 'odd');
-        await writeFile(odd, Buffer.alloc(4096 + 512));
-        await opened(file(odd), async (disk) => {
-          assert.deepEqual([disk.direct, disk.blockSize], [false, 512]);
-          assert.equal(await disk.write(pages(512, 3), 4096), 512);
-          await disk.dropCache();
-        });
-        assert.equal((await readFile(odd))[4096], 3);
-      } finally {
-        await run('umount', place);
-      }
-    }),
-);

@@ -1,6 +1,6 @@
 /** Finds the disk that a person named, and tells everything against writing to it, without opening it. */
 import { realpath, stat } from 'node:fs/promises';
-import { type Failure, failure } from '../../shared/failure.ts';
+import { asFailure, type Failure, failure } from '../../shared/failure.ts';
 import { isSystemError } from '../system/native.ts';
 import { type BlockDevice, blockByNumber } from './block.ts';
 import { gatherFacts, judge, sameFile, type TargetFacts, type TargetSpec, usesOfFile } from './guard.ts';
@@ -72,7 +72,7 @@ export async function inspectTarget(spec: TargetSpec, kernel: Kernel = realKerne
   try {
     located = await locate(spec, kernel);
   } catch (error) {
-    const problem = error as Failure; // locate() rejects with nothing else
+    const problem = asFailure(error);
     const exists = problem.code === 'TARGET_NOT_BLOCK' || problem.code === 'TARGET_NOT_FILE';
     return { ...nothing, exists, failures: [problem] };
   }

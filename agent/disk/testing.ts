@@ -5,7 +5,10 @@ import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
+import type { DeviceTarget, TargetSpec, VirtualTarget } from './guard.ts';
+import type { DiskHandle } from './handle.ts';
 import type { Kernel } from './kernel.ts';
+import { openDisk } from './open.ts';
 
 const execute = promisify(execFile);
 
@@ -65,6 +68,33 @@ export async function withLoop<Result>(
       await run('losetup', '--detach', path);
     }
   });
+}
+
+/** A device as a target, loop devices allowed. */
+export function deviceAt(path: string, more: Partial<DeviceTarget> = {}): DeviceTarget {
+  return { kind: 'device', path, allowLoop: true, imageName: 'image.img', ...more };
+}
+
+/** A virtual disk file as a target. */
+export function virtualAt(path: string, more: Partial<VirtualTarget> = {}): VirtualTarget {
+  return { kind: 'virtual', path, imageName: 'image.img', ...more };
+}
+
+/** Runs `use` with an opened disk, closed afterwards. */
+export async function withDisk(spec: TargetSpec, use: (disk: DiskHandle) => Promise<void>): Promise<void> {
+  const disk = await openDisk(spec, { patience: 0 });
+  try {
+    await use(disk);
+  } finally {
+    await disk.close();
+  }
+}
+
+/** Page-aligned bytes, as direct I/O wants them. */
+export function pages(bytes: number, fill: number): Uint8Array {
+  const count = Math.ceil(bytes / 65536);
+  const memory = new WebAssembly.Memory({ initial: count, maximum: count, shared: true });
+  return new Uint8Array(memory.buffer, 0, bytes).fill(fill);
 }
 
 export interface FakeDevice {
