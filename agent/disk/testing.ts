@@ -82,7 +82,7 @@ export function virtualAt(path: string, more: Partial<VirtualTarget> = {}): Virt
 
 /** Runs `use` with an opened disk, closed afterwards. */
 export async function withDisk(spec: TargetSpec, use: (disk: DiskHandle) => Promise<void>): Promise<void> {
-  const disk = await openDisk(spec, { patience: 0 });
+  const disk = await openDisk(spec);
   try {
     await use(disk);
   } finally {
