@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { failure } from '../../shared/failure.ts';
 import { orAborted } from './abort.ts';
 import { closeDescriptor, readDescriptor } from './file-descriptor.ts';
-import { fill, headBytes, replay } from './head.ts';
+import { once, readHead, replay } from './head.ts';
 import { Inbox } from './inbox.ts';
 import { problemOf } from './problem.ts';
 import type { ImageSource, SourceStream } from './source.ts';
@@ -18,12 +18,8 @@ export interface StreamOptions {
 export function streamSource(descriptor: number, options: StreamOptions, polled = true): ImageSource {
   const { location, name } = options;
   const stream = (polled ? pipeStream : plainStream)(descriptor, options);
-  let head: Promise<Uint8Array> | null = null;
+  const head = once(() => readHead((room) => stream.read(room)));
   let opened = false;
-  const readHead = (): Promise<Uint8Array> => {
-    const into = new Uint8Array(headBytes);
-    return fill((room) => stream.read(room), into).then((count) => into.slice(0, count));
-  };
   return {
     kind: 'stdin',
     location,
@@ -31,15 +27,12 @@ export function streamSource(descriptor: number, options: StreamOptions, polled 
     size: null,
     random: null,
     reopenable: false,
-    head() {
-      head ??= readHead();
-      return head;
-    },
+    head,
     async open(signal) {
       if (opened) throw failure('INTERNAL', { problem: `${location} can be read only once` });
       opened = true;
       signal.throwIfAborted();
-      const replayed = replay(head ? await orAborted(head, signal) : new Uint8Array(), stream);
+      const replayed = replay(head, stream);
       return {
         async read(into) {
           signal.throwIfAborted();

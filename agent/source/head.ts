@@ -17,15 +17,31 @@ export async function fill(
   return filled;
 }
 
-/** `head` again, followed by what is left in `rest`. */
-export function replay(head: Uint8Array, rest: SourceStream): SourceStream {
-  let position = 0;
+/** The first bytes that `read` gives, which consumes them. */
+export async function readHead(read: (into: Uint8Array) => Promise<number>): Promise<Uint8Array> {
+  const into = new Uint8Array(headBytes);
+  return into.slice(0, await fill(read, into));
+}
+
+/** Calls `make` when it is first asked, and gives the same result ever after. */
+export function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+/** What `head` gave again, followed by what is left in `rest`. */
+export function replay(head: () => Promise<Uint8Array>, rest: SourceStream): SourceStream {
+  let left: Uint8Array | null = null;
   return {
     async read(into) {
-      if (position === head.length) return rest.read(into);
-      const part = head.subarray(position, position + into.length);
+      left ??= await head();
+      if (left.length === 0) return rest.read(into);
+      const part = left.subarray(0, into.length);
       into.set(part);
-      position += part.length;
+      left = left.subarray(part.length);
       return part.length;
     },
     close: () => rest.close(),
