@@ -1,9 +1,9 @@
+import { redacted } from '../../shared/address.ts';
 import { failure } from '../../shared/failure.ts';
 import { type Body, readBody } from './http-body.ts';
 import {
   contentLength,
   parseContentRange,
-  redacted,
   retryAfter,
   sameVersion,
   type Version,

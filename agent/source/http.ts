@@ -1,8 +1,8 @@
+import { nameOf, redacted } from '../../shared/address.ts';
 import { failure } from '../../shared/failure.ts';
 import { guessByName } from '../../shared/image.ts';
 import { orAborted, pause } from './abort.ts';
 import { once, readHead, replay } from './head.ts';
-import { nameOf, redacted } from './http-headers.ts';
 import { Origin, type Part, type Patience } from './http-origin.ts';
 import { rangeReader } from './http-random.ts';
 import { type Client, ConnectionLost, openClient } from './http-request.ts';
