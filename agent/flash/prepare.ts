@@ -46,11 +46,11 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
   const { source } = opened;
   try {
     const digest = expectedDigest(request, opened.expected.sha256, source);
-    const recognised = await look(source, notes);
-    const { packing, layout } = recognised;
+    const looked = await look(source, notes);
+    const { packing, layout } = looked;
     const size = await sizeOf(source, packing, layout);
     const blockMap = request.bmap ? await blockMapOf(request.bmap, request.image, notes) : null;
-    const read = await readingOf(source, packing, layout, blockMap, digest !== null, notes);
+    const read = await readingOf(source, looked, blockMap, digest !== null, notes);
     if (blockMap) checkBlockMap(blockMap, read.imageBytes ?? (size.exact ? size.bytes : null), source);
     if (read.imageBytes === null && !size.exact) notes.push(sizeNote(size, source));
     const plan: FlashPlan = {
@@ -87,7 +87,14 @@ function expectedDigest(request: FlashRequest, declared: string | null, source: 
   return sha256 ?? declared;
 }
 
-async function look(source: ImageSource, notes: string[]): Promise<{ packing: Packing; layout: Layout }> {
+interface Looked {
+  readonly packing: Packing;
+  readonly layout: Layout;
+  /** The first bytes of what is inside the packing, as far as they could be unpacked. */
+  readonly start: Uint8Array;
+}
+
+async function look(source: ImageSource, notes: string[]): Promise<Looked> {
   const head = await source.head();
   const image = source.location;
   const found = recognise(head, source.name, image);
@@ -98,7 +105,7 @@ async function look(source: ImageSource, notes: string[]): Promise<{ packing: Pa
       const { size } = source.random;
       recogniseTail(await readFully(source.random, Math.max(0, size - 512), Math.min(512, size)), image);
     }
-    return { packing: found.packing, layout: found.layout };
+    return { packing: found.packing, layout: found.layout, start: head };
   }
   // What is packed tells itself by its first bytes, where the stored start is enough to unpack some.
   const packed = await packedAs(source, found.packing as Exclude<Packing, 'raw'>);
@@ -106,12 +113,12 @@ async function look(source: ImageSource, notes: string[]): Promise<{ packing: Pa
   // A block of bzip2 or xz may be longer than the head; more of it is at hand where the source can seek.
   if (start.length === 0 && source.random)
     start = await unpackStart(packed, await readFully(source.random, 0, 2 << 20), image);
-  if (start.length === 0) return { packing: found.packing, layout: 'raw' };
-  const inner = recogniseInner(start, image, source.name);
+  if (start.length === 0) return { packing: found.packing, layout: 'raw', start };
+  const inner = recogniseInner(start, image, packed.packing === 'zip' ? packed.entry.name : source.name);
   notes.push(...inner.notes);
   const mismatch = layoutMismatch(source.name, found.packing, inner.layout);
   if (mismatch && !found.mismatch) notes.push(mismatch);
-  return { packing: found.packing, layout: inner.layout };
+  return { packing: found.packing, layout: inner.layout, start };
 }
 
 async function packedAs(source: ImageSource, packing: Exclude<Packing, 'raw'>): Promise<PackedAs> {
@@ -137,8 +144,7 @@ async function sizeOf(source: ImageSource, packing: Packing, layout: Layout): Pr
 
 async function readingOf(
   source: ImageSource,
-  packing: Packing,
-  layout: Layout,
+  { packing, layout, start }: Looked,
   blockMap: BlockMap | null,
   digestWanted: boolean,
   notes: string[],
@@ -151,8 +157,7 @@ async function readingOf(
       return { reading: { kind: 'extents', reader }, imageBytes: reader.virtualSize };
     }
     const packed = packing === 'raw' ? null : await packedAs(source, packing);
-    const virtualSize = packed ? null : qcow2VirtualSize(await source.head(), image);
-    return { reading: { kind: 'qcow2', packed }, imageBytes: virtualSize };
+    return { reading: { kind: 'qcow2', packed }, imageBytes: qcow2VirtualSize(start, image) };
   }
   if (packing !== 'raw') {
     return { reading: { kind: 'packed', packed: await packedAs(source, packing) }, imageBytes: null };

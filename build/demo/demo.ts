@@ -1,6 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { marker, sampleImage } from './sample.ts';
@@ -37,7 +46,9 @@ const imagePath = join(folder, 'sample.img.zst');
 writeFileSync(imagePath, packed);
 const sha256 = createHash('sha256').update(packed).digest('hex');
 writeFileSync(`${imagePath}.sha256`, `${sha256}  sample.img.zst\n`);
-process.stdout.write(`${relative(root, imagePath)}: ${image.length} bytes packed to ${packed.length}, SHA-256 ${sha256}\n`);
+process.stdout.write(
+  `${relative(root, imagePath)}: ${image.length} bytes packed to ${packed.length}, SHA-256 ${sha256}\n`,
+);
 
 step('Making a virtual disk full of old data');
 const diskPath = join(folder, 'disk.raw');
@@ -49,8 +60,11 @@ process.stdout.write(`${relative(root, diskPath)}: ${diskBytes} bytes\n`);
 
 step('Flashing it');
 const args = ['flash', '--image', imagePath, '--virtual-disk', diskPath, '--sha256', sha256, '--yes'];
-process.stdout.write(`$ bty ${args.map((arg) => (arg.startsWith(root) ? relative(root, arg) : arg)).join(' ')}\n`);
-if (spawnSync(bty, args, { stdio: 'inherit' }).status !== 0) stop('bty flash did not succeed; its message stands above.');
+process.stdout.write(
+  `$ bty ${args.map((arg) => (arg.startsWith(root) ? relative(root, arg) : arg)).join(' ')}\n`,
+);
+if (spawnSync(bty, args, { stdio: 'inherit' }).status !== 0)
+  stop('bty flash did not succeed; its message stands above.');
 
 step('Comparing the disk with the image, byte by byte');
 const written = readFileSync(diskPath);
@@ -58,14 +72,32 @@ if (Buffer.compare(written.subarray(0, image.length), image) !== 0) stop('the di
 process.stdout.write(`All ${image.length} bytes are on the disk.\n`);
 
 step('Booting the disk');
-const qemu = (process.env.PATH ?? '').split(delimiter).map((part) => join(part, 'qemu-system-x86_64')).find(existsSync);
-if (!qemu) process.stdout.write('QEMU is not installed (apt install qemu-system-x86 seabios), so the disk is not booted.\n');
-else if (await boots(qemu)) process.stdout.write(`The virtual machine says on its serial port:\n  ${marker}\n`);
+const qemu = (process.env.PATH ?? '')
+  .split(delimiter)
+  .map((part) => join(part, 'qemu-system-x86_64'))
+  .find(existsSync);
+if (!qemu)
+  process.stdout.write(
+    'QEMU is not installed (apt install qemu-system-x86 seabios), so the disk is not booted.\n',
+  );
+else if (await boots(qemu))
+  process.stdout.write(`The virtual machine says on its serial port:\n  ${marker}\n`);
 else stop(`the virtual machine did not print its marker within ${bootSeconds} s.`);
 process.stdout.write('\nThe demo succeeded.\n');
 
 function boots(program: string): Promise<boolean> {
-  const options = ['-machine', 'pc,accel=tcg', '-m', '64', '-display', 'none', '-nodefaults', '-no-reboot', '-net', 'none'];
+  const options = [
+    '-machine',
+    'pc,accel=tcg',
+    '-m',
+    '64',
+    '-display',
+    'none',
+    '-nodefaults',
+    '-no-reboot',
+    '-net',
+    'none',
+  ];
   const disk = ['-drive', `file=${diskPath},format=raw,if=ide,snapshot=on`, '-serial', 'stdio'];
   const machine = spawn(program, [...options, ...disk], { stdio: ['ignore', 'pipe', 'inherit'] });
   return new Promise((resolve) => {

@@ -34,32 +34,53 @@ function bootSector(sectors: number): Buffer {
 function bootCode(): Buffer {
   const before = [
     0xfa, // cli
-    0x31, 0xc0, // xor ax, ax
-    0x8e, 0xd8, // mov ds, ax
-    0x8e, 0xc0, // mov es, ax
-    0x8e, 0xd0, // mov ss, ax
-    0xbc, 0x00, 0x7c, // mov sp, 7c00h
+    0x31,
+    0xc0, // xor ax, ax
+    0x8e,
+    0xd8, // mov ds, ax
+    0x8e,
+    0xc0, // mov es, ax
+    0x8e,
+    0xd0, // mov ss, ax
+    0xbc,
+    0x00,
+    0x7c, // mov sp, 7c00h
     0xfb, // sti
     0xfc, // cld
-    0xb8, 0xe3, 0x00, // mov ax, 00e3h: set COM1 to 9600 baud, 8 data bits, no parity, 1 stop bit
-    0x31, 0xd2, // xor dx, dx
-    0xcd, 0x14, // int 14h
+    0xb8,
+    0xe3,
+    0x00, // mov ax, 00e3h: set COM1 to 9600 baud, 8 data bits, no parity, 1 stop bit
+    0x31,
+    0xd2, // xor dx, dx
+    0xcd,
+    0x14, // int 14h
   ];
   const loop = [
     0xac, // next: lodsb
-    0x08, 0xc0, // or al, al
-    0x74, 0x11, // jz halt
+    0x08,
+    0xc0, // or al, al
+    0x74,
+    0x11, // jz halt
     0x50, // push ax
-    0xb4, 0x0e, // mov ah, 0eh
-    0xbb, 0x07, 0x00, // mov bx, 7
-    0xcd, 0x10, // int 10h
+    0xb4,
+    0x0e, // mov ah, 0eh
+    0xbb,
+    0x07,
+    0x00, // mov bx, 7
+    0xcd,
+    0x10, // int 10h
     0x58, // pop ax
-    0xb4, 0x01, // mov ah, 1
-    0x31, 0xd2, // xor dx, dx
-    0xcd, 0x14, // int 14h
-    0xeb, 0xea, // jmp next
+    0xb4,
+    0x01, // mov ah, 1
+    0x31,
+    0xd2, // xor dx, dx
+    0xcd,
+    0x14, // int 14h
+    0xeb,
+    0xea, // jmp next
     0xf4, // halt: hlt
-    0xeb, 0xfd, // jmp halt
+    0xeb,
+    0xfd, // jmp halt
   ];
   const text = loadAddress + before.length + 3 + loop.length;
   const pointer = [0xbe, text & 0xff, text >> 8]; // mov si, text

@@ -27,6 +27,14 @@ const tools: Readonly<Record<string, string>> = {
   depmod: 'kmod',
   mdadm: 'mdadm',
   lvm: 'lvm2',
+  'mkfs.xfs': 'xfsprogs',
+  'mkfs.f2fs': 'f2fs-tools',
+  mksquashfs: 'squashfs-tools',
+  xorriso: 'xorriso',
+  cryptsetup: 'cryptsetup-bin',
+  mkudffs: 'udftools',
+  'mkfs.erofs': 'erofs-utils',
+  'mkfs.jfs': 'jfsutils',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [
   { file: '/usr/share/seabios/bios-256k.bin', debian: 'seabios' },
