@@ -1,5 +1,6 @@
 /** How the command line tells results (standard output) and problems (standard error). */
 import type { Failure } from '../../shared/failure.ts';
+import { problemOf } from '../source/problem.ts';
 import { visible, visibleJson, visibleLines } from './visible.ts';
 
 /** Value of `schema_version` in every JSON envelope. */
@@ -13,7 +14,7 @@ export function guardStreams(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') {
       process.exitCode ||= 1;
-      warn(`Standard output cannot be written: ${error.message}.`);
+      warn(`Standard output cannot be written: ${problemOf(error)}.`);
     }
   });
   process.stderr.on('error', () => {});
