@@ -1,22 +1,12 @@
 import { constants, crc32, createInflateRaw } from 'node:zlib';
 import { failure } from '../../shared/failure.ts';
+import type { ZipEntry } from '../inspect/zipentry.ts';
 import type { SlotWriter, Unpacker } from './unpacker.ts';
 import { emit } from './unpacker.ts';
 import { type ZlibStream, zlibUnpacker } from './zlibhandle.ts';
 
-/** What the directory of a zip archive says of an entry. */
-export interface ZipEntryData {
-  readonly method: 'store' | 'deflate';
-  /** Where the entry's stored bytes begin, in bytes from the start of the archive, and how many there are. */
-  readonly dataOffset: number;
-  readonly compressedSize: number;
-  /** Bytes of the entry once unpacked, and their CRC-32. */
-  readonly size: number;
-  readonly crc32: number;
-}
-
 /** The data of one zip entry (APPNOTE 4.4.5 methods 0 and 8); its length and CRC-32 are checked at the end. */
-export function deflateUnpacker(image: string, entry: ZipEntryData): Unpacker {
+export function deflateUnpacker(image: string, entry: ZipEntry): Unpacker {
   const inner = entry.method === 'deflate' ? inflater(image) : copier();
   let sum = 0;
   let size = 0;
@@ -25,7 +15,8 @@ export function deflateUnpacker(image: string, entry: ZipEntryData): Unpacker {
     advance: (count) => {
       sum = crc32(out.space().subarray(0, count), sum);
       size += count;
-      if (size > entry.size) throw wrong(`it unpacks to more than the ${entry.size} bytes that its directory says`);
+      if (size > entry.size)
+        throw wrong(`it unpacks to more than the ${entry.size} bytes that its directory says`);
       out.advance(count);
     },
   });
