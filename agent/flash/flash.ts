@@ -83,6 +83,7 @@ class Run {
     const { image, format, source, imageBytes } = this.#plan;
     const targets = this.#targets.map(({ target, size }) => ({ target, size }));
     this.#tell({ kind: 'started', image, format, storedBytes: source.size, imageBytes, targets });
+    this.#plan.listen((text) => this.#tell({ kind: 'notice', target: null, text }));
     const timer = setInterval(() => this.#tick(), this.#options.every);
     try {
       await this.#pass(this.#lanes, async (head) => {

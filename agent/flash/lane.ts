@@ -84,8 +84,8 @@ export class Lane {
       this.#options.control.signal.throwIfAborted();
       this.#enter('settling');
       await writer.settle(this.#options.plan.verify !== 'none');
-      if (!(await writer.rereadPartitions()))
-        this.#notice('the system still uses the old partition table of');
+      this.#partitionsRead = await writer.rereadPartitions();
+      if (!this.#partitionsRead) this.#notice('the system still uses the old partition table of');
       await this.#end(null, verified);
     } catch (error) {
       writer.abandon(this.#cancelledOr(error));

@@ -35,6 +35,8 @@ export interface FlashPlan {
   /** Whether SHA-256 of the stored bytes is computed; `expected` is checked before the flash is called done. */
   readonly sha256: { readonly compute: boolean; readonly expected: string | null };
   readonly blockMap: BlockMap | null;
+  /** Sends what the source has to say from now on (a lost connection, say) to `tell`. */
+  readonly listen: (tell: (text: string) => void) => void;
   /** Looks at the first image bytes before any disk is touched; throws the refusal. */
   readonly checkStart: (head: Uint8Array) => Layout;
 }

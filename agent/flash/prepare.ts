@@ -38,10 +38,11 @@ export interface Prepared {
 /** Opens the image and decides how it will be read. Writes nothing. Rejects with the image's failure. */
 export async function prepareFlash(request: FlashRequest, signal: AbortSignal): Promise<Prepared> {
   const notes: string[] = [];
+  let hear = (text: string): void => void notes.push(text);
   const opened = await openSource(request.image, {
     signal,
     catalog: request.catalog,
-    onNotice: (text: string) => notes.push(text),
+    onNotice: (text) => hear(text),
   });
   const { source } = opened;
   try {
@@ -66,6 +67,9 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
         expected: digest,
       },
       blockMap,
+      listen: (tell) => {
+        hear = tell;
+      },
       checkStart: (head) => (read.reading.kind === 'packed' ? checkStart(head, source) : layout),
     };
     return { plan, size, notes, close: () => source.close() };

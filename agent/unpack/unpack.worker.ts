@@ -30,7 +30,7 @@ const send = (reply: UnpackReply) => port.postMessage(reply);
 /** Fills one slot after the other; only the last one of an image is partly filled. */
 class Slots implements SlotWriter {
   #slot = -1;
-  #view = new Uint8Array(0);
+  #view: Uint8Array = new Uint8Array(0);
   #filled = 0;
 
   space(): Uint8Array {
