@@ -1,0 +1,70 @@
+/** Helpers of the tests that run the real command line. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const program = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Descriptor to use as standard output instead of a pipe. */
+  readonly stdout?: number;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+}
+
+/** Starts the command line as a person does; BTY_ variables of the machine stay outside. */
+export function start(args: readonly string[], { env = {}, stdout }: Surroundings = {}): Running {
+  const clean = Object.entries(process.env).filter(([name]) => !/^BTY_|^NODE_/.test(name));
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
+    stdio: ['ignore', stdout ?? 'pipe', 'pipe'],
+    env: { ...Object.fromEntries(clean), ...env },
+  });
+  const told = { stdout: '', stderr: '' };
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    told.stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    told.stderr += text;
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, ...told }));
+  });
+  return { child, ended };
+}
+
+/** Runs the command line to its end. */
+export function bty(args: readonly string[], surroundings: Surroundings = {}): Promise<Ended> {
+  return start(args, surroundings).ended;
+}
+
+/** A directory that is removed after the test. */
+export async function directory(context: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'bty-cli-'));
+  context.after(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** The JSON envelope on standard output, whose two first keys are checked. */
+export function envelope({ stdout }: Ended, command: string): Record<string, unknown> {
+  const parsed = JSON.parse(stdout) as Record<string, unknown>;
+  assert.deepEqual(Object.entries(parsed).slice(0, 2), [
+    ['schema_version', '1'],
+    ['command', command],
+  ]);
+  return parsed;
+}
