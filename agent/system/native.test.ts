@@ -12,6 +12,7 @@ import {
   isSystemError,
   loadAddon,
   lockExclusively,
+  nextData,
   punchHole,
   rereadPartitionTable,
 } from './native.ts';
@@ -65,6 +66,23 @@ test('a second lock on the same file is refused with EAGAIN until the first desc
     closeSync(first);
     await lockExclusively(second);
     closeSync(second);
+  }));
+
+test('the data between the holes of a file is found, past 4 GiB too', () =>
+  inFolder(async (folder) => {
+    const file = await open(join(folder, 'file'), 'w+');
+    const far = 5 * 2 ** 30;
+    await file.truncate(far + 2 ** 20);
+    await file.write(Buffer.alloc(65536, 7), 0, 65536, 2 ** 20);
+    await file.write(Buffer.alloc(65536, 7), 0, 65536, far);
+    await file.sync();
+    const first = nextData(file.fd, 0);
+    assert.ok(first && first.start <= 2 ** 20 && first.end >= 2 ** 20 + 65536 && first.end < far);
+    const second = nextData(file.fd, first.end);
+    assert.ok(second && second.start <= far && second.start >= first.end && second.end >= far + 65536);
+    assert.equal(nextData(file.fd, far + 2 ** 20), null);
+    await file.close();
+    assert.throws(() => nextData(file.fd, 0), { code: 'EBADF', syscall: 'lseek' });
   }));
 
 test('errors carry the code, the number and the name of the call, also when many run at once', () =>

@@ -22,6 +22,9 @@ const LOCK_NB = 4;
 // fallocate(2)
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
+// lseek(2)
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
 // posix_fadvise(2)
 const POSIX_FADV_DONTNEED = 4;
 // open(2): without __O_TMPFILE's O_DIRECTORY half the flag means something else, so both stand here.
@@ -42,6 +45,7 @@ interface Library {
   readonly ioctl: Call;
   readonly fallocate: Call;
   readonly flock: Call;
+  readonly lseek: Call;
   readonly fadvise: Call;
 }
 
@@ -60,6 +64,7 @@ function library(): Library {
     ioctl: libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
     fallocate: libc.func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']),
     flock: libc.func('flock', 'int', ['int', 'int']),
+    lseek: libc.func('lseek', 'int64_t', ['int', 'int64_t', 'int']),
     fadvise: libc.func('posix_fadvise', 'int', ['int', 'int64_t', 'int64_t', 'int']),
   };
   return loaded;
@@ -188,6 +193,21 @@ export function forgetCached(descriptor: number, offset: number, length: number)
       else resolve();
     });
   });
+}
+
+/**
+ * lseek(2) SEEK_DATA, then SEEK_HOLE: the first stretch of a file at or after `offset` that is no hole, in bytes.
+ * Null when only holes follow. Moves the position of the descriptor, which positional reads do not use. Block
+ * devices and some file systems know no holes (EINVAL).
+ */
+export function nextData(descriptor: number, offset: number): { start: number; end: number } | null {
+  const { koffi, lseek } = library();
+  const start = lseek(descriptor, offset, SEEK_DATA);
+  const end = start === -1 ? -1 : lseek(descriptor, start, SEEK_HOLE);
+  if (end !== -1) return { start, end };
+  const error = systemError(koffi.errno(), 'lseek');
+  if (isSystemError(error, 'ENXIO')) return null;
+  throw error;
 }
 
 /** True when `error` is a system error with one of `codes`. */
