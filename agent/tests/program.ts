@@ -1,0 +1,124 @@
+/** Runs `bty` as a person does: in a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+/** A line of `--progress ndjson`. */
+export interface EventLine {
+  readonly event: string;
+  readonly target?: string;
+  readonly code?: string;
+  readonly bytes_written?: number;
+  readonly [more: string]: unknown;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stderr: string;
+  readonly lines: readonly EventLine[];
+}
+
+export const entry = join(import.meta.dirname, '..', 'main.ts');
+
+export interface ProgramOptions {
+  /** Whether standard input is a pipe of ours; else it is empty. */
+  readonly feed?: boolean;
+  readonly uid?: number;
+  /** Sees every line as soon as it is printed. */
+  readonly onLine?: (line: EventLine) => void;
+}
+
+/** A running `bty` whose standard output must be JSON lines only. */
+export class Program {
+  readonly pid: number;
+  readonly ended: Promise<Ended>;
+  readonly #child: ChildProcess;
+  readonly #lines: EventLine[] = [];
+  #news = Promise.withResolvers<void>();
+
+  constructor(args: readonly string[], { feed = false, uid, onLine }: ProgramOptions = {}) {
+    this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], {
+      stdio: [feed ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      // A process group of its own shows whether it left children behind.
+      detached: true,
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
+    this.pid = this.#child.pid ?? 0;
+    this.ended = this.#read(onLine);
+    this.ended.catch(() => {});
+    // Whoever feeds a program that has ended writes into a closed pipe.
+    this.#child.stdin?.on('error', () => {});
+  }
+
+  /** Writes to its standard input; resolves when the pipe has taken it, or the program is gone. */
+  feed(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve) => this.#child.stdin?.write(bytes, () => resolve()));
+  }
+
+  endOfInput(): void {
+    this.#child.stdin?.end();
+  }
+
+  /** Resolves the first line, printed already or to come, that fits; rejects when the program ends without it. */
+  async line(fits: (line: EventLine) => boolean): Promise<EventLine> {
+    let over = false;
+    const end = this.ended.finally(() => {
+      over = true;
+    });
+    for (;;) {
+      const found = this.#lines.find(fits);
+      if (found) return found;
+      if (over) {
+        const { code, signal, stderr } = await this.ended;
+        throw new Error(`bty ended (${signal ?? code}) without the line that was waited for:\n${stderr}`);
+      }
+      await Promise.race([this.#news.promise, end]);
+    }
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** True while a process of the program's group lives. */
+  get leftChildren(): boolean {
+    try {
+      process.kill(-this.pid, 0);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #read(onLine: ((line: EventLine) => void) | undefined): Promise<Ended> {
+    const { stdout, stderr } = this.#child;
+    if (!stdout || !stderr) throw new Error('the program has no output');
+    let complaints = '';
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      complaints += text;
+    });
+    const closed = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+    for await (const text of createInterface({ input: stdout })) {
+      const line = JSON.parse(text) as EventLine;
+      this.#lines.push(line);
+      onLine?.(line);
+      this.#news.resolve();
+      this.#news = Promise.withResolvers();
+    }
+    const [code, signal] = await closed;
+    return { code, signal, stderr: complaints, lines: this.#lines };
+  }
+}
+
+/** Arguments that flash `image` onto the loop device `target` with progress as JSON lines. */
+export function flashArgs(image: string, target: string, ...more: readonly string[]): string[] {
+  const what = ['flash', '--image', image, '--target', target];
+  return [...what, '--allow-loop', '--yes', '--progress', 'ndjson', ...more];
+}
+
+/** Runs `bty` to its end. */
+export function runProgram(args: readonly string[], options: ProgramOptions = {}): Promise<Ended> {
+  return new Program(args, options).ended;
+}
