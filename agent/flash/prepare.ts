@@ -101,9 +101,11 @@ interface Looked {
 async function look(source: ImageSource, notes: string[]): Promise<Looked> {
   const head = await source.head();
   const image = source.location;
-  const found = recognise(head, source.name, image);
+  // Standard input has no name that could say "raw"; what is none of the known formats is taken as raw there.
+  const name = source.kind === 'stdin' ? 'stdin.img' : source.name;
+  const found = recognise(head, name, image);
   notes.push(...found.notes);
-  if (found.mismatch) notes.push(found.mismatch);
+  if (found.mismatch && source.kind !== 'stdin') notes.push(found.mismatch);
   if (found.layout !== null) {
     if (source.random && found.layout === 'raw') {
       const { size } = source.random;
@@ -120,7 +122,7 @@ async function look(source: ImageSource, notes: string[]): Promise<Looked> {
   if (start.length === 0) return { packing: found.packing, layout: 'raw', start };
   const inner = recogniseInner(start, image, packed.packing === 'zip' ? packed.entry.name : source.name);
   notes.push(...inner.notes);
-  const mismatch = layoutMismatch(source.name, found.packing, inner.layout);
+  const mismatch = source.kind === 'stdin' ? null : layoutMismatch(name, found.packing, inner.layout);
   if (mismatch && !found.mismatch) notes.push(mismatch);
   return { packing: found.packing, layout: inner.layout, start };
 }
