@@ -114,7 +114,7 @@ test('an image is inspected in JSON and in text', async (context) => {
   assert.equal(table.partitions[0]?.start_bytes, 64 * 512);
   const text = await bty(['image', 'info', path]);
   assert.match(text.stdout, /Format: +img\n/);
-  assert.match(text.stdout, /NUMBER {2}START {2}SIZE .*\n-.*\n1 {7}32768 {2}65536 /);
+  assert.match(text.stdout, /NUMBER {2}START {2}SIZE .*\n-.*\n1 {7}32768 {2}64K /);
 });
 
 test('what is no image is told by inspecting it, and what is not there is a failure', async (context) => {

@@ -155,6 +155,13 @@ const table = {
     'Use the block map that was published with this image.',
   ),
 
+  OUTPUT_FAILED: entry<{ file: string; problem: string }>(
+    failed,
+    500,
+    (d) => `${d.file} cannot be written: ${d.problem}.`,
+    'Name a file in a directory that you may write to.',
+  ),
+
   // Where the image comes from
   SOURCE_UNREACHABLE: entry<{ url: string; problem: string }>(
     misuse,

@@ -1,6 +1,7 @@
 import { exitCodeOf, Failure, type FailureCode, failureCodes } from '../../shared/failure.ts';
 import { type CommandPath, commandPaths, commandSpec, environment } from './grammar.ts';
 import { exitCodes, optionHelp, optionName, usage } from './help.ts';
+import { progressEvents, results } from './results.ts';
 
 /** Text of docs/cli.md, made from the grammar and the failure table. */
 export function cliDocument(): string {
@@ -13,13 +14,13 @@ export function cliDocument(): string {
       .map((path) => `- [\`bty ${path}\`](#bty-${path.replaceAll(' ', '-')}): ${commandSpec(path).summary}`)
       .join('\n'),
     ...commandPaths.map(commandSection),
+    '## Progress events',
+    events,
+    rows(['Event', 'Meaning'], named(progressEvents)),
     '## Exit codes',
     rows(['Code', 'Meaning'], Object.entries(exitCodes)),
     '## Environment',
-    rows(
-      ['Variable', 'Meaning'],
-      Object.entries(environment).map(([name, text]) => [code(name), text]),
-    ),
+    rows(['Variable', 'Meaning'], named(environment)),
     '## Image descriptors (`.bri`)',
     descriptors,
     '## Catalogs',
@@ -37,6 +38,9 @@ text that is not bty's own are shown as escapes.
 
 With \`--json\` a command prints one JSON object whose first keys are \`schema_version\` (\`"1"\`, a string) and
 \`command\`. Keys are added over time and never change their meaning.`;
+
+const events = `\`bty flash --progress ndjson\` prints one JSON object a line on standard output, and nothing else. \`event\` names what
+happened; \`target\`, \`note\`, \`total_bytes\` and \`bytes_written\` are there where they mean something.`;
 
 const descriptors = `A \`.bri\` file is TOML of at most 64 KiB that stands for an image elsewhere. \`url\` (http or https) is required.
 Optional: \`name\` (default: the last part of the URL's path, else its host), \`format\` (default: from the name),
@@ -70,6 +74,8 @@ function commandSection(path: CommandPath): string {
     optionHelp(option),
   ]);
   parts.push(rows(['Argument', 'Meaning'], [...places, ...options, [code('-h, --help'), 'Show this help.']]));
+  const { command, keys } = results[path];
+  parts.push(`As JSON (\`"command": "${command}"\`):`, rows(['Key', 'Value'], named(keys)));
   if (spec.examples) parts.push(`\`\`\`sh\n${spec.examples.join('\n')}\n\`\`\``);
   return parts.join('\n\n');
 }
@@ -92,6 +98,9 @@ function placeholder(text: string): unknown {
   });
   return self;
 }
+
+const named = (texts: Readonly<Record<string, string>>): [string, string][] =>
+  Object.entries(texts).map(([name, text]) => [code(name), text]);
 
 const code = (text: string): string => `\`${text}\``;
 

@@ -110,6 +110,7 @@ export const commands = {
         'it. Given both, --dry-run wins. bty never asks a question.',
       'Until the last moment the disk has no valid start: a flash that is cancelled or fails leaves a disk that ' +
         'looks blank, not one that boots halfway.',
+      'The signal SIGUSR2 skips the rest of the verification: the result is then "written, not verified".',
     ],
     positionals: {},
     options: {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { ExitCode, Failure, type FailureCode } from '../../shared/failure.ts';
+import { sizeText } from '../disk/disk.ts';
 import { type Inspection, inspectImage } from '../inspect/inspect.ts';
 import type { Filesystem, Partition, PartitionTable } from '../inspect/partitions.ts';
 import { prefixWith } from '../inspect/prefix.ts';
@@ -212,7 +213,7 @@ function text({ report, lines, partitions }: Told): string {
 const partitionRow = ({ number, start, size, typeName, name, filesystem, bootable }: Partition) => [
   number,
   start,
-  size,
+  sizeText(size),
   typeName,
   name,
   filesystem?.kind,
@@ -220,7 +221,10 @@ const partitionRow = ({ number, start, size, typeName, name, filesystem, bootabl
   bootable ? 'yes' : null,
 ];
 
-const bytes = (count: number | null): string => (count === null ? 'unknown' : `${count} bytes`);
+function bytes(count: number | null): string {
+  if (count === null) return 'unknown';
+  return count < 1024 ? `${count} bytes` : `${count} bytes (${sizeText(count)})`;
+}
 
 function virtualSize({ virtualBytes, virtualExact, virtualAtLeast }: Inspection): string {
   if (virtualBytes !== null)
