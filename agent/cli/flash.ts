@@ -2,7 +2,6 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { ExitCode, exitCodeOf, type Failure, failure } from '../../shared/failure.ts';
 import { advance, type FlashState, headline, idle } from '../../shared/flash/advance.ts';
-import type { FlashEvent } from '../../shared/flash/event.ts';
 import type { TargetSpec } from '../disk/guard.ts';
 import { type DiskIdentity, identify, sameDisk } from '../disk/identity.ts';
 import { openDisk } from '../disk/open.ts';
@@ -14,7 +13,8 @@ import type { Command } from './command.ts';
 import { planFields, planText } from './flashplan.ts';
 import { type Reporter, reporterFor } from './flashprogress.ts';
 import type { Values } from './grammar.ts';
-import { print, printError, printJson } from './output.ts';
+import { print, printError, printJson, warn } from './output.ts';
+import { visible, visibleJson } from './visible.ts';
 
 type FlashValues = Values<'flash'>;
 
@@ -29,6 +29,12 @@ export const runFlash: Command<'flash'> = async (values, { signal }) => {
     computeSha256: !values.noHash,
     bmap: values.bmap,
   };
+  if (
+    values.expectSerial !== undefined &&
+    (values.target ?? []).length + (values.virtualDisk ?? []).length > 1
+  ) {
+    throw failure('USAGE', { problem: '--expect-serial names one disk, and several targets are given.' });
+  }
   const prepared = await prepareFlash(request, signal);
   try {
     return await planned(values, prepared, signal);
@@ -70,7 +76,7 @@ async function run(
   signal: AbortSignal,
   say: (text: string) => void,
 ): Promise<ExitCode> {
-  say(`Writing to ${targets.map(({ target }) => target).join(', ')} ...`);
+  say(`Writing to ${targets.map(({ target }) => visible(target)).join(', ')} ...`);
   const reporter: Reporter = reporterFor(values.progress);
   const skip = new AbortController();
   const onSkip = () => skip.abort();
@@ -88,7 +94,7 @@ async function run(
   if (values.json) {
     const fields = resultFields(state);
     if (values.progress === 'ndjson')
-      print(JSON.stringify({ schema_version: '1', command: 'flash', ...fields }));
+      print(visibleJson({ event: 'result', schema_version: '1', command: 'flash', ...fields }));
     else printJson('flash', fields);
   }
   return exitCodeFor(state);
@@ -153,9 +159,9 @@ function tellResult(state: FlashState, say: (text: string) => void): void {
         ...(skipped > 0 ? [`${skipped} bytes not in the block map left as they were`] : []),
         result.verified ? 'read back and verified' : 'not verified',
       ];
-      say(`Done. Wrote ~${written} bytes to ${target} (${rest.join(', ')}).`);
+      say(`Done. Wrote ~${written} bytes to ${visible(target)} (${rest.join(', ')}).`);
     } else if (result.failure) {
-      printError(`bty: ${result.failure.message}\n${result.failure.advice}`);
+      warn(result.failure.message, result.failure.advice);
     }
   }
   if (state.targets.length > 1) say(`${headline(state)}.`);
@@ -195,5 +201,3 @@ function exitCodeFor(state: FlashState): ExitCode {
   const [only = ExitCode.failed] = codes;
   return codes.size === 1 ? only : ExitCode.failed;
 }
-
-export type { FlashEvent };

@@ -2,6 +2,7 @@ import type { FlashState, TargetState } from '../../shared/flash/advance.ts';
 import { headline } from '../../shared/flash/advance.ts';
 import type { Bottleneck, FlashEvent } from '../../shared/flash/event.ts';
 import { print, printError } from './output.ts';
+import { visibleJson } from './visible.ts';
 
 /** Tells a running flash to a person or a program; called with every event and the state after it. */
 export type Reporter = (event: FlashEvent, state: FlashState) => void;
@@ -21,7 +22,7 @@ export function reporterFor(form: 'text' | 'ndjson' | 'none'): Reporter {
   const throttle = new Throttle(1000);
   return (event, state) => {
     for (const line of lines(event, state, throttle)) {
-      if (form === 'ndjson') print(JSON.stringify(line));
+      if (form === 'ndjson') print(visibleJson(line));
       else printError(text(line, state.targets.length > 1));
     }
   };

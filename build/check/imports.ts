@@ -42,7 +42,9 @@ export function importsOf(root: string, folder: string): Import[] {
     .flatMap((name) => {
       const file = join(folder, name);
       const text = readFileSync(join(root, file), 'utf8');
-      return [...text.matchAll(pattern)].map((match) => ({ file, specifier: match[1] ?? '' }));
+      return [...text.matchAll(pattern)]
+        .map((match) => ({ file, specifier: match[1] ?? '' }))
+        .filter(({ specifier }) => !specifier.includes('${'));
     });
 }
 
