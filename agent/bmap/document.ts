@@ -32,10 +32,14 @@ const valueElements = [
 const deepest = 8;
 const mostAttributes = 16;
 const longestText = 4096;
+/** As many as the largest file holds when they have checksums. */
+export const mostRanges = 700_000;
 const longestQuote = 160;
+/** Characters parsed at a time; the parser does some 8 million a second. */
+const sliceLength = 1 << 18;
 
-/** Reads the elements of a block map. Throws BmapProblem. */
-export function readDocument(text: string): Stated {
+/** Reads the elements of a block map, yielding after each slice of work. Throws BmapProblem. */
+export function* readDocument(text: string): Generator<void, Stated> {
   const reader = new DocumentReader();
   const parser = new SaxesParser({ position: true, xmlns: false });
   parser.on('error', (error) => {
@@ -56,9 +60,15 @@ export function readDocument(text: string): Stated {
   parser.on('closetag', () => reader.close());
   parser.on('text', (content) => reader.text(content));
   parser.on('cdata', (content) => reader.text(content));
-  parser.write(text).close();
+  for (let start = 0; start < text.length; start += sliceLength) {
+    parser.write(text.slice(start, start + sliceLength));
+    yield;
+  }
+  parser.close();
   return reader.finish();
 }
+
+const none: Readonly<Record<string, string>> = {};
 
 class DocumentReader {
   readonly #path: string[] = [];
@@ -67,7 +77,7 @@ class DocumentReader {
   #version: string | undefined;
   #mapSeen = false;
   #text = '';
-  #digests: Record<string, string> = {};
+  #digests: Readonly<Record<string, string>> = none;
 
   checkDepth(): void {
     if (this.#path.length >= deepest) throw new BmapProblem('its elements are nested too deeply');
@@ -82,10 +92,10 @@ class DocumentReader {
       if (this.#mapSeen) throw new BmapProblem('it states BlockMap twice');
       this.#mapSeen = true;
     } else if (place === 'bmap/BlockMap' && tag.name === 'Range') {
-      this.#digests = {};
+      this.#digests = none;
       for (const name of ['chksum', 'sha1']) {
         const stated = tag.attributes[name];
-        if (stated !== undefined) this.#digests[name] = stated.trim();
+        if (stated !== undefined) this.#digests = { ...this.#digests, [name]: stated.trim() };
       }
     }
   }
@@ -103,6 +113,7 @@ class DocumentReader {
     if (!wanted) return;
     const text = this.#text.trim();
     if (name === 'Range') {
+      if (this.#ranges.length === mostRanges) throw new BmapProblem(`it has more than ${mostRanges} ranges`);
       this.#ranges.push({ ...blocksOf(text), digests: this.#digests });
       return;
     }

@@ -5,13 +5,13 @@ import { fileSource } from '../source/file.ts';
 import { httpSource } from '../source/http.ts';
 import type { ImageSource } from '../source/source.ts';
 
-/** Most bytes that a block map may have: some 600 000 ranges. */
+/** Most bytes that a block map may have: some 600 000 ranges with their checksums. */
 export const mostBmapBytes = 64 << 20;
 
 const signatureSuffixes = ['.asc', '.sig'];
 
 export function isAddress(pathOrUrl: string): boolean {
-  return /^https?:\/\//i.test(pathOrUrl);
+  return /^https?:/i.test(pathOrUrl);
 }
 
 /** `address` with `change` made to its path; its query stays. */
@@ -23,10 +23,17 @@ export function withPath(address: string, change: (path: string) => string): str
   return url.href;
 }
 
-/** All bytes of the block map at a path or address, within `mostBmapBytes`. */
-export async function readBmapFile(pathOrUrl: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+/**
+ * All bytes of the block map at a path or address, which failures call `name`. Rejects with BMAP_INVALID, also past
+ * `mostBmapBytes`, with the failure of a server, or with the signal's reason.
+ */
+export async function readBmapFile(
+  pathOrUrl: string,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   const invalid = (problem: string, cause?: unknown) =>
-    failure('BMAP_INVALID', { bmap: pathOrUrl, problem }, cause);
+    failure('BMAP_INVALID', { bmap: name, problem }, cause);
   let source: ImageSource;
   try {
     source = await open(pathOrUrl, signal);

@@ -4,8 +4,9 @@ import { hasText, headAt, isAddress, isFile, withPath } from './file.ts';
 
 /**
  * The block map beside an image: its name with `.bmap` added, then with `.bmap` in place of the packing's suffix,
- * then of the image's. Null when there is none, and for images that have no neighbours: standard input, names in
- * a catalog. Rejects with the failure of a server that cannot tell.
+ * then of the image's. For a descriptor (.bri) also beside the image that it describes. Null when there is none,
+ * and for images that have no neighbours: standard input, names in a catalog. Rejects with the failure of a server
+ * that cannot tell, or of a descriptor.
  */
 export async function findBmap(image: string, signal?: AbortSignal): Promise<string | null> {
   if (isAddress(image)) {
@@ -18,7 +19,10 @@ export async function findBmap(image: string, signal?: AbortSignal): Promise<str
   }
   if (image === '-' || !(await isFile(image))) return null;
   for (const path of namesBeside(image)) if (await isFile(path)) return path;
-  return null;
+  if (!/\.bri$/i.test(image)) return null;
+  // Loaded here because the schema library behind it takes long.
+  const { loadDescriptor } = await import('../source/descriptor.ts');
+  return findBmap((await loadDescriptor(image)).url, signal);
 }
 
 /** What the block map of `image` may be called, the most telling first. */

@@ -1,4 +1,6 @@
-import { Failure, failure } from '../../shared/failure.ts';
+import { setImmediate } from 'node:timers/promises';
+import { redacted } from '../../shared/address.ts';
+import { failure } from '../../shared/failure.ts';
 import {
   BmapProblem,
   brief,
@@ -7,7 +9,7 @@ import {
   type Stated,
   wholeNumber,
 } from './document.ts';
-import { readBmapFile, siblingSignature } from './file.ts';
+import { isAddress, mostBmapBytes, readBmapFile, siblingSignature } from './file.ts';
 import { unwrap } from './signature.ts';
 
 /** A part of the image that holds data. */
@@ -27,7 +29,7 @@ export interface RangeChecksum {
 
 /** Which parts of an image hold data; the others mean nothing. */
 export interface BlockMap {
-  /** Where the map was read from. */
+  /** Where the map was read from, as shown to people. */
   readonly name: string;
   /** Version of the format, "2.0". */
   readonly version: string;
@@ -66,8 +68,17 @@ export interface LoadOptions {
  */
 export async function loadBmap(pathOrUrl: string, options: LoadOptions = {}): Promise<BlockMap> {
   const { signal } = options;
-  const map = parseBmap(await readBmapFile(pathOrUrl, signal), pathOrUrl);
-  return map.signature === null ? { ...map, signature: await siblingSignature(pathOrUrl, signal) } : map;
+  const name = isAddress(pathOrUrl) ? redacted(pathOrUrl) : pathOrUrl;
+  const parsing = parseStepwise(await readBmapFile(pathOrUrl, name, signal), name);
+  for (;;) {
+    const step = parsing.next();
+    if (!step.done) {
+      // A map as large as they may be takes seconds, in which a signal must be heard.
+      await setImmediate();
+      signal?.throwIfAborted();
+    } else if (step.value.signature !== null) return step.value;
+    else return { ...step.value, signature: await siblingSignature(pathOrUrl, signal) };
+  }
 }
 
 /**
@@ -75,16 +86,23 @@ export async function loadBmap(pathOrUrl: string, options: LoadOptions = {}): Pr
  * comments, alone or within an OpenPGP clear-text signature. Throws BMAP_INVALID.
  */
 export function parseBmap(bytes: Uint8Array, name: string): BlockMap {
+  const parsing = parseStepwise(bytes, name);
+  for (;;) {
+    const step = parsing.next();
+    if (step.done) return step.value;
+  }
+}
+
+function* parseStepwise(bytes: Uint8Array, name: string): Generator<void, BlockMap> {
   try {
+    if (bytes.length > mostBmapBytes) throw new BmapProblem(`it is larger than ${mostBmapBytes >> 20} MiB`);
     const { content, signature } = unwrap(bytes);
-    const stated = readDocument(textOf(content));
-    checkFileDigest(content, stated);
+    const stated = yield* readDocument(textOf(content));
+    checkFileDigest(content, stated, signature !== null);
     return { name, version: stated.version, ...layOut(stated), signature };
   } catch (error) {
-    if (error instanceof Failure) throw error;
-    if (error instanceof BmapProblem)
-      throw failure('BMAP_INVALID', { bmap: name, problem: error.message }, error);
-    throw error;
+    if (!(error instanceof BmapProblem)) throw error;
+    throw failure('BMAP_INVALID', { bmap: name, problem: error.message }, error);
   }
 }
 
@@ -122,7 +140,7 @@ function hexOf(text: string, algorithm: string, what: string): string {
   return text.toLowerCase();
 }
 
-function checkFileDigest(content: Uint8Array, stated: Stated): void {
+function checkFileDigest(content: Uint8Array, stated: Stated, signed: boolean): void {
   const [major, minor] = stated.version.split('.').map(Number);
   const old = stated.fields.get('BmapFileSHA1');
   if (major === 1 && minor !== undefined && minor < 3 && old === undefined) return;
@@ -132,10 +150,11 @@ function checkFileDigest(content: Uint8Array, stated: Stated): void {
   if (algorithm === null) throw new BmapProblem('it does not state ChecksumType');
   const expected = hexOf(text, algorithm, field);
   const actual = digestWithoutItself(content, algorithm, text);
-  if (actual !== expected) {
-    const found = actual === null ? 'it is written in a way that cannot be found again' : `it is ${actual}`;
-    throw new BmapProblem(`it was changed or damaged: its own ${algorithm} should be ${expected}, ${found}`);
-  }
+  if (actual === expected) return;
+  // A line break before a signature may belong to the signature (RFC 9580 section 7.1).
+  if (signed && digestWithoutItself(content.subarray(0, -1), algorithm, text) === expected) return;
+  const found = actual === null ? 'its digits are written in an unusual way' : `it is ${actual}`;
+  throw new BmapProblem(`it was changed or damaged: its own ${algorithm} should be ${expected}, ${found}`);
 }
 
 function layOut(stated: Stated): Pick<BlockMap, 'imageSize' | 'blockSize' | 'ranges' | 'mappedBytes'> {
