@@ -99,7 +99,7 @@ function boots(program: string): Promise<boolean> {
     'none',
   ];
   const disk = ['-drive', `file=${diskPath},format=raw,if=ide,snapshot=on`, '-serial', 'stdio'];
-  const machine = spawn(program, [...options, ...disk], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const machine = spawn(program, [...options, ...disk], { stdio: ['ignore', 'pipe', 'ignore'] });
   return new Promise((resolve) => {
     let said = '';
     const timer = setTimeout(() => machine.kill(), bootSeconds * 1000);

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -56,12 +56,17 @@ async function executable(name: string, entry: string): Promise<void> {
   rmSync(target, { force: true });
   copyFileSync(process.execPath, target);
   chmodSync(target, 0o755);
-  const postject = createRequire(import.meta.url)('postject') as {
-    inject(file: string, section: string, data: Buffer, options: { sentinelFuse: string }): Promise<void>;
-  };
-  await postject.inject(target, 'NODE_SEA_BLOB', readFileSync(blob), { sentinelFuse: fuse });
+  inject(target, blob);
   const size = (statSync(target).size / 1e6).toFixed(0);
   process.stdout.write(`dist/bin/${name}: ${size} MB, bty ${version}\n`);
+}
+
+/** Its tool prints warnings about ELF sections that mean nothing here, so it is heard only when it fails. */
+function inject(target: string, blob: string): void {
+  const tool = createRequire(import.meta.url).resolve('postject/dist/cli.js');
+  const args = [tool, target, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', fuse];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`postject failed: ${stdout}${stderr}`);
 }
 
 function nativeModule(): string {
