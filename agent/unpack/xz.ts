@@ -1,0 +1,15 @@
+import type { Unpacker } from './unpacker.ts';
+import { xzChild } from './xzchild.ts';
+import { findXz } from './xztool.ts';
+
+export interface XzOptions {
+  /** Absolute path of xz(1); null never runs it. Looked up on this machine unless given. */
+  readonly tool?: string | null;
+}
+
+/** xz (.xz file format 1.2.1): any number of streams and blocks, stream padding; all checks are verified. */
+export function xzUnpacker(image: string, options: XzOptions = {}): Unpacker {
+  const tool = options.tool === undefined ? findXz() : options.tool;
+  if (tool === null) throw new Error('xz without its tool follows');
+  return xzChild(tool, image);
+}
