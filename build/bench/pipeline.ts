@@ -18,10 +18,16 @@ export interface Usage {
   readonly peak: number;
 }
 
-const pageBytes = 4096;
 /** Milliseconds that a program gets to end after SIGTERM. */
 const patience = 5000;
 const keptError = 2000;
+
+let knownPageBytes: number | undefined;
+/** Bytes of a page of memory: 4096, on some arm64 kernels 16384 or 65536. */
+function pageBytes(): number {
+  knownPageBytes ??= Number(execFileSync('getconf', ['PAGESIZE'], { encoding: 'utf8' }));
+  return knownPageBytes;
+}
 
 /**
  * Runs pipelines one after another and measures them as one piece of work. Fails with the words of the first
@@ -30,6 +36,7 @@ const keptError = 2000;
 export async function measure(pipelines: readonly Pipeline[], signal?: AbortSignal): Promise<Usage> {
   const pids: number[] = [];
   const pipes = pipelines.map((commands) => commands.slice(1).map(makePipe));
+  const page = pageBytes();
   const ticksBefore = endedTicks();
   const watch = new Watch(() => pids);
   const began = process.hrtime.bigint();
@@ -44,7 +51,7 @@ export async function measure(pipelines: readonly Pipeline[], signal?: AbortSign
   const wall = Number(process.hrtime.bigint() - began) / 1e9;
   // What was waited for is counted exactly; a process whose parent did not wait for it shows only while it lived.
   const ticks = Math.max(endedTicks() - ticksBefore, watch.ledger.ticks);
-  return { wall, cpu: ticks / ticksPerSecond, peak: watch.ledger.peakPages * pageBytes };
+  return { wall, cpu: ticks / ticksPerSecond, peak: watch.ledger.peakPages * page };
 }
 
 /** Clock ticks of all children that this process has waited for, and of all that those waited for. */
@@ -81,7 +88,8 @@ async function runPipeline(
     // A reader sees the end of its input only when nobody else holds the end that is written to.
     for (const pipe of pipes) pipe.close();
     look();
-    const problem = (await Promise.all(ends)).find((found) => found !== null);
+    // When a reader fails, those before it only end of SIGPIPE: the last problem is the cause.
+    const problem = (await Promise.all(ends)).findLast((found) => found !== null);
     signal?.throwIfAborted();
     if (problem) throw new Error(problem);
   } finally {
@@ -123,12 +131,13 @@ function makePipe(): Pipe {
     execFileSync('mkfifo', [path]);
     // fifo(7): opened for both directions it does not wait for the other side, and then neither do the others.
     const both = openSync(path, constants.O_RDWR);
-    let open = [openSync(path, constants.O_RDONLY), openSync(path, constants.O_WRONLY)] as const;
-    const [readEnd, writeEnd] = open;
+    const readEnd = openSync(path, constants.O_RDONLY);
+    const writeEnd = openSync(path, constants.O_WRONLY);
     closeSync(both);
+    let open = true;
     const close = () => {
-      for (const end of open) closeSync(end);
-      open = [] as never;
+      if (open) for (const end of [readEnd, writeEnd]) closeSync(end);
+      open = false;
     };
     return { readEnd, writeEnd, close };
   } finally {

@@ -1,0 +1,27 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..', '..');
+const program = join(root, 'dist', 'bin', 'bty');
+const madeFrom = ['agent', 'shared', join('build', 'pack'), 'package-lock.json'];
+
+/** The built executable; built first where it is missing or older than what it is made from. */
+export function builtProgram(): string {
+  const built = existsSync(program) ? statSync(program).mtimeMs : 0;
+  if (madeFrom.some((name) => newest(join(root, name)) > built)) {
+    execFileSync(process.execPath, [...process.execArgv, join(root, 'build', 'pack', 'build.ts')], {
+      stdio: ['ignore', 2, 'inherit'],
+    });
+  }
+  return program;
+}
+
+/** When the newest file at or below `path` was changed. Tests are no part of the program. */
+function newest(path: string): number {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  const names = readdirSync(path, { recursive: true, encoding: 'utf8' });
+  const parts = names.filter((name) => name.endsWith('.ts') && !/\.test\.ts$/.test(name));
+  return Math.max(...parts.map((name) => statSync(join(path, name)).mtimeMs));
+}
