@@ -49,7 +49,7 @@ async function executable(name: string, entry: string): Promise<void> {
   const settings = { main, output: blob, disableExperimentalSEAWarning: true, useCodeCache: true, assets };
   writeFileSync(config, JSON.stringify(settings));
   execFileSync(process.execPath, ['--experimental-sea-config', config], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
 
   const target = join(bin, name);

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
+import { sampleImage } from '../demo/sample.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bty-executable-'));
+const bty = join(folder, 'bty');
+/** Nothing of this checkout, no tools. */
+const bare = { cwd: folder, env: { PATH: '' }, encoding: 'utf8' } as const;
+
+before(() => {
+  execFileSync(process.execPath, [join(import.meta.dirname, 'build.ts')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  copyFileSync(join(import.meta.dirname, '..', '..', 'dist', 'bin', 'bty'), bty);
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the executable tells its version away from the checkout', () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'));
+  assert.equal(execFileSync(bty, ['--version'], bare), `bty ${version}\n`);
+});
+
+test('the executable flashes and verifies with threads and system calls of its own', () => {
+  const image = sampleImage(8 << 20);
+  writeFileSync(join(folder, 'a.img.zst'), zstdCompressSync(image));
+  writeFileSync(join(folder, 'disk'), '');
+  truncateSync(join(folder, 'disk'), 16 << 20);
+  const args = ['flash', '--image', 'a.img.zst', '--virtual-disk', 'disk', '--sparse', '--yes', '--json'];
+  const { status, stdout, stderr } = spawnSync(bty, args, bare);
+  assert.equal(status, 0, stderr);
+  assert.equal(JSON.parse(stdout).verified, true);
+  assert.equal(Buffer.compare(readFileSync(join(folder, 'disk')).subarray(0, image.length), image), 0);
+});
+
+test('a tool that is missing is told with exit code 4', () => {
+  const { status, stderr } = spawnSync(bty, ['list', 'disks'], bare);
+  assert.equal(status, 4);
+  assert.match(stderr, /"lsblk" is needed to list/);
+});
