@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { redacted } from '../../shared/address.ts';
 import type { CatalogEntry } from '../../shared/catalog.ts';
 import { failure } from '../../shared/failure.ts';
 import { fileSource } from '../source/file.ts';
@@ -25,7 +26,7 @@ export function listCatalog(catalog: Catalog, directory: string): Promise<readon
   return Promise.all(
     catalog.entries.map(async ({ name, src, sha256, format, sizeBytes, description }) => {
       const cached = (await cachedPath(directory, sha256)) !== null;
-      return { name, src, sha256, format, size_bytes: sizeBytes, description, cached };
+      return { name, src: redacted(src), sha256, format, size_bytes: sizeBytes, description, cached };
     }),
   );
 }

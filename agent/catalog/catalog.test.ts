@@ -63,10 +63,7 @@ test('a manifest that cannot be used is told with its fault', async (context) =>
       (error) => error.message.replace(path, 'P'),
     );
   };
-  assert.equal(
-    await fault('version = 1\nx ='),
-    'The catalog P is not valid: line 2: invalid value.',
-  );
+  assert.equal(await fault('version = 1\nx ='), 'The catalog P is not valid: line 2: invalid value.');
   assert.equal(await fault('version = 2'), 'The catalog P is not valid: "version" must be 1.');
   assert.equal(
     await fault('version = 1 # '.padEnd(4194305, 'x')),

@@ -3,7 +3,7 @@ import { failure } from '../../shared/failure.ts';
 import { orAborted } from './abort.ts';
 import { closeDescriptor, readDescriptor } from './file-descriptor.ts';
 import { once, readHead, replay } from './head.ts';
-import { Inbox } from './inbox.ts';
+import { Inbox, ReadBuffers } from './inbox.ts';
 import { problemOf } from './problem.ts';
 import type { ImageSource, SourceStream } from './source.ts';
 
@@ -46,33 +46,20 @@ export function streamSource(descriptor: number, options: StreamOptions, polled 
 }
 
 const chunkBytes = 64 * 1024; // pipe(7): the capacity of a pipe
-const heldBytes = 1024 * 1024;
+const limits = { bytes: 1024 * 1024, chunks: 16 };
 
 /** Reads when the kernel says that bytes are there, so that no thread waits and the process can always exit. */
 function pipeStream(descriptor: number, { location }: StreamOptions): SourceStream {
   let position = 0;
-  const spare: Uint8Array[] = [];
-  const backing = new Map<Uint8Array, Uint8Array>();
-  const nextBuffer = (): Uint8Array => spare.pop() ?? new Uint8Array(chunkBytes);
   const fails = (error: unknown) =>
     failure('SOURCE_READ_FAILED', { image: location, offset: position, problem: problemOf(error) }, error);
-
-  const inbox = new Inbox(
-    heldBytes,
-    () => socket.resume(),
-    (chunk) => {
-      const buffer = backing.get(chunk);
-      backing.delete(chunk);
-      if (buffer) spare.push(buffer);
-    },
-  );
+  const buffers = new ReadBuffers(chunkBytes);
+  const inbox = new Inbox(limits, () => socket.resume(), buffers.spent);
   const received = (count: number, buffer: Uint8Array): boolean => {
-    const chunk = buffer.subarray(0, count);
-    backing.set(chunk, buffer);
     position += count;
-    return inbox.put(chunk);
+    return inbox.put(buffer.subarray(0, count));
   };
-  const onread = { buffer: nextBuffer, callback: received };
+  const onread = { buffer: buffers.next, callback: received };
   const socket = openSocket();
   socket.on('end', () => inbox.end());
   socket.on('error', (error) => inbox.fail(fails(error)));

@@ -1,6 +1,23 @@
-import { ConnectionLost, type Reply } from './http-request.ts';
-import { Inbox } from './inbox.ts';
-import { codeOf, problemOf } from './problem.ts';
+import type { Inbox } from './inbox.ts';
+
+/** A connection that failed in a way that may pass: the request can be sent again. */
+export class ConnectionLost extends Error {
+  /** The server closed the connection in an orderly way (FIN), so it holds that nothing is missing. */
+  readonly orderly: boolean;
+  /** Milliseconds that the server asked to wait, null when it did not. */
+  readonly retryAfter: number | null;
+
+  constructor(
+    problem: string,
+    traits: { orderly?: boolean; retryAfter?: number | null } = {},
+    cause?: unknown,
+  ) {
+    super(problem, { cause });
+    this.name = 'ConnectionLost';
+    this.orderly = traits.orderly ?? false;
+    this.retryAfter = traits.retryAfter ?? null;
+  }
+}
 
 /** More bytes came than the header promised. */
 export class ExcessBytes extends Error {
@@ -20,46 +37,15 @@ export interface Body {
   discard(): void;
 }
 
-/** Bytes that are held for the reader before the connection is paused. */
-const heldBytes = 1024 * 1024;
-
-/** `idleMilliseconds` is how long a waiting reader waits for the next byte. */
-export function readBody({ response, trouble }: Reply, idleMilliseconds: number): Body {
-  const inbox = new Inbox(heldBytes, () => response.resume());
-  const socket = response.socket;
-  const lost = (error: unknown): ConnectionLost => {
-    if (error instanceof ConnectionLost) return error;
-    const orderly = socket.readableEnded;
-    // Node calls every end before the promised length "aborted (ECONNRESET)".
-    const reset = orderly ? 'the server closed the connection' : 'the connection was reset';
-    const problem = codeOf(error) === 'ECONNRESET' ? reset : problemOf(error);
-    return new ConnectionLost(problem, { orderly }, error);
-  };
-
-  response.on('data', (chunk: Buffer) => {
-    if (!inbox.put(chunk)) response.pause();
-  });
-  response.on('end', () => {
-    // Bytes past the promised length are an error to the parser, which has told of it by now.
-    const excess = codeOf(trouble.error)?.startsWith('HPE_') ? trouble.error : null;
-    if (excess) inbox.fail(new ExcessBytes(excessOf(excess)));
-    else inbox.end();
-  });
-  const broken = (error?: unknown): void => {
-    inbox.fail(lost(trouble.error ?? error ?? new Error('the connection was closed')));
-  };
-  response.on('error', broken);
-  response.on('close', () => broken());
-  if (response.closed) broken();
-
+/** The body that arrives in `inbox`; a waiting reader waits `idleMilliseconds` for the next byte. */
+export function bodyFrom(inbox: Inbox, idleMilliseconds: number, discard: () => void): Body {
   return {
     async read(into) {
       const reading = inbox.read(into);
       if (!inbox.wanted) return reading;
       const timer = setTimeout(() => {
-        const problem = `no byte came for ${idleMilliseconds / 1000} seconds`;
-        inbox.fail(new ConnectionLost(problem));
-        response.destroy();
+        inbox.fail(new ConnectionLost(`no byte came for ${idleMilliseconds / 1000} seconds`));
+        discard();
       }, idleMilliseconds);
       try {
         return await reading;
@@ -67,15 +53,6 @@ export function readBody({ response, trouble }: Reply, idleMilliseconds: number)
         clearTimeout(timer);
       }
     },
-    discard() {
-      response.destroy();
-    },
+    discard,
   };
-}
-
-/** Node's parser error carries the packet and how much of it was understood. */
-function excessOf(error: object): number {
-  const { rawPacket, bytesParsed } = error as { rawPacket?: unknown; bytesParsed?: unknown };
-  if (!(rawPacket instanceof Uint8Array) || typeof bytesParsed !== 'number') return 1;
-  return Math.max(1, rawPacket.length - bytesParsed);
 }

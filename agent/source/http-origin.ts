@@ -1,6 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { redacted } from '../../shared/address.ts';
 import { failure } from '../../shared/failure.ts';
-import { type Body, readBody } from './http-body.ts';
+import { type Body, ConnectionLost } from './http-body.ts';
 import {
   contentLength,
   parseContentRange,
@@ -9,7 +10,7 @@ import {
   type Version,
   versionOf,
 } from './http-headers.ts';
-import { type Client, ConnectionLost, type Reply, request } from './http-request.ts';
+import { type Client, type Reply, request } from './http-request.ts';
 
 /** How a transfer deals with time and trouble. */
 export interface Patience {
@@ -96,17 +97,22 @@ export class Origin {
     const ifRange = this.#known?.version.ifRange ?? null;
     const range = `bytes=${start}-${end === null ? '' : end - 1}`;
     const fields = { Range: range, ...(ifRange === null ? {} : { 'If-Range': ifRange }) };
-    const reply = await this.#request(fields, signal);
+    // Parts with an end are short, and their connection serves the next one.
+    const reply = await this.#request(fields, signal, end === null);
     try {
       return this.#judge(reply, start, end, ifRange !== null);
     } catch (error) {
-      reply.response.destroy();
+      reply.answer.discard();
       throw error;
     }
   }
 
-  async #request(fields: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Reply> {
-    const reply = await request(this.#client, this.#address, this.shown, fields, signal);
+  async #request(
+    fields: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    long: boolean,
+  ): Promise<Reply> {
+    const reply = await request(this.#client, this.#address, this.shown, fields, signal, long);
     this.#answered = reply.url;
     // Within one host the redirect is followed again, for its credentials. The address on another host names the
     // same copy of the image as before, while the original one may choose another.
@@ -115,7 +121,7 @@ export class Origin {
   }
 
   #judge(reply: Reply, start: number, end: number | null, conditional: boolean): Part {
-    const status = reply.response.statusCode ?? 0;
+    const { status } = reply.answer;
     switch (status) {
       case 206:
         return this.#partial(reply, start, end, conditional);
@@ -130,7 +136,7 @@ export class Origin {
   }
 
   #partial(reply: Reply, start: number, end: number | null, conditional: boolean): Part {
-    const { headers } = reply.response;
+    const { headers } = reply.answer;
     const range = parseContentRange(headers['content-range']);
     if (range?.kind !== 'part') throw this.#broken(start, 'the server does not say which bytes it sends');
     if (range.start !== start || (end !== null && range.end > end)) {
@@ -146,14 +152,14 @@ export class Origin {
   }
 
   #whole(reply: Reply, start: number): Part {
-    const { headers } = reply.response;
+    const { headers } = reply.answer;
     const length = contentLength(headers);
     this.#learn(headers, length, start, false, false);
     return this.#begin(reply, 0, length);
   }
 
   #unsatisfied(reply: Reply, start: number): Part {
-    const { headers } = reply.response;
+    const { headers } = reply.answer;
     const range = parseContentRange(headers['content-range']);
     const total = range?.kind === 'unsatisfied' ? range.total : null;
     if (this.#known === null && total !== 0) throw this.#refused(reply, 416, start);
@@ -162,13 +168,13 @@ export class Origin {
     if (size !== null && size !== start)
       throw this.#broken(start, 'the server says that there is no such byte');
     this.#known ??= { version: versionOf(headers), size: start, ranges: true };
-    reply.response.destroy();
+    reply.answer.discard();
     return { kind: 'nothing' };
   }
 
   /** Compares what a reply says of the image with what is known, or takes it as known. */
   #learn(
-    headers: Reply['response']['headers'],
+    headers: IncomingHttpHeaders,
     size: number | null,
     start: number,
     conditional: boolean,
@@ -187,14 +193,14 @@ export class Origin {
   }
 
   #begin(reply: Reply, start: number, end: number | null): Part {
-    const { headers } = reply.response;
+    const { headers } = reply.answer;
     const chunked = /chunked/i.test(headers['transfer-encoding'] ?? '');
     const framing = chunked ? 'chunked' : headers['content-length'] === undefined ? 'close' : 'length';
-    return { kind: 'part', body: readBody(reply, this.patience.idleMilliseconds), start, end, framing };
+    return { kind: 'part', body: reply.answer.body(this.patience.idleMilliseconds), start, end, framing };
   }
 
   #refused(reply: Reply, status: number, start: number): Error {
-    const wait = retryAfter(reply.response.headers, Date.now());
+    const wait = retryAfter(reply.answer.headers, Date.now());
     if (this.#known === null) {
       const refusal = failure('SOURCE_HTTP_STATUS', { url: this.shown, status });
       const passing = (status === 429 || status === 503) && wait !== null;

@@ -1,52 +1,21 @@
-import {
-  type Agent,
-  type ClientRequest,
-  get as getPlain,
-  Agent as HttpAgent,
-  type IncomingMessage,
-} from 'node:http';
-import { get as getSecure, Agent as HttpsAgent } from 'node:https';
+import { type Agent, Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import { failure } from '../../shared/failure.ts';
 import { version } from '../version.ts';
-import { problemOf } from './problem.ts';
+import { exchangeDirectly } from './http-direct.ts';
+import { type Answer, exchange, type Question } from './http-exchange.ts';
 
-/** A connection that failed in a way that may pass: the request can be sent again. */
-export class ConnectionLost extends Error {
-  /** The server closed the connection in an orderly way (FIN), so it holds that nothing is missing. */
-  readonly orderly: boolean;
-  /** Milliseconds that the server asked to wait, null when it did not. */
-  readonly retryAfter: number | null;
-
-  constructor(
-    problem: string,
-    traits: { orderly?: boolean; retryAfter?: number | null } = {},
-    cause?: unknown,
-  ) {
-    super(problem, { cause });
-    this.name = 'ConnectionLost';
-    this.orderly = traits.orderly ?? false;
-    this.retryAfter = traits.retryAfter ?? null;
-  }
-}
-
-interface Answer {
-  readonly response: IncomingMessage;
-  /** The first error of the connection after the header, which may come in the same moment. */
-  readonly trouble: { error: Error | null };
-}
-
-/** A reply's header has come; its body has not been read. */
-export interface Reply extends Answer {
+/** An answer that is no redirect. */
+export interface Reply {
+  readonly answer: Answer;
   /** The address that answered, after redirects. */
   readonly url: URL;
 }
 
 export interface Client {
-  /** Agent for the protocol of `url`. */
-  agent(url: URL): Agent;
-  /** Milliseconds from the start of a request to the header of its reply. */
-  readonly answerMilliseconds: number;
+  /** Asks once. `long` says that much is to come, so that the connection may be one of its own. */
+  ask(question: Omit<Question, 'answerMilliseconds'>, long: boolean): Promise<Answer>;
   close(): void;
 }
 
@@ -64,17 +33,26 @@ export function openClient(environment: NodeJS.ProcessEnv, answerMilliseconds: n
       ca: [...getCACertificates('default'), ...getCACertificates('system')],
     });
   };
+  const agent = (url: URL): Agent => {
+    const known = agents.get(url.protocol);
+    if (known) return known;
+    const made = make(url.protocol === 'https:');
+    agents.set(url.protocol, made);
+    return made;
+  };
+  let direct = !environment.HTTP_PROXY && !environment.http_proxy;
   return {
-    answerMilliseconds,
-    agent(url) {
-      const known = agents.get(url.protocol);
-      if (known) return known;
-      const made = make(url.protocol === 'https:');
-      agents.set(url.protocol, made);
-      return made;
+    async ask(asked, long) {
+      const question = { ...asked, answerMilliseconds };
+      if (direct && long && asked.url.protocol === 'http:') {
+        const answer = await exchangeDirectly(question);
+        if (answer) return answer;
+        direct = false;
+      }
+      return exchange(question, agent(asked.url));
     },
     close() {
-      for (const agent of agents.values()) agent.destroy();
+      for (const made of agents.values()) made.destroy();
     },
   };
 }
@@ -89,6 +67,7 @@ export async function request(
   shown: string,
   fields: Readonly<Record<string, string>>,
   signal: AbortSignal,
+  long: boolean,
 ): Promise<Reply> {
   const refuse = (problem: string) => failure('SOURCE_UNREACHABLE', { url: shown, problem });
   let url = start;
@@ -103,10 +82,10 @@ export async function request(
       ...(authorization === null ? {} : { Authorization: authorization }),
       ...fields,
     };
-    const answer = await exchange(client, url, headers, signal);
-    const target = redirectOf(answer.response);
-    if (target === null) return { ...answer, url };
-    answer.response.destroy();
+    const answer = await client.ask({ url, headers, signal }, long);
+    const target = redirectOf(answer);
+    if (target === null) return { answer, url };
+    answer.discard();
     if (redirects === mostRedirects) throw refuse(`it redirects more than ${mostRedirects} times`);
     const next = URL.parse(target, url.href);
     if (next === null || (next.protocol !== 'http:' && next.protocol !== 'https:')) {
@@ -122,48 +101,8 @@ export async function request(
   }
 }
 
-function exchange(
-  client: Client,
-  url: URL,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const bare = new URL(url);
-    bare.username = '';
-    bare.password = '';
-    const fail = (error: unknown): void => {
-      clearTimeout(timer);
-      if (signal.aborted) reject(signal.reason);
-      else reject(error instanceof ConnectionLost ? error : new ConnectionLost(problemOf(error), {}, error));
-    };
-    const get = url.protocol === 'https:' ? getSecure : getPlain;
-    const trouble: Answer['trouble'] = { error: null };
-    let sent: ClientRequest;
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      sent = get(bare, { agent: client.agent(url), headers, signal });
-    } catch (error) {
-      fail(error);
-      return;
-    }
-    timer = setTimeout(() => {
-      sent.destroy(new ConnectionLost(`no answer for ${client.answerMilliseconds / 1000} seconds`));
-    }, client.answerMilliseconds);
-    sent.once('response', (response) => {
-      clearTimeout(timer);
-      resolve({ response, trouble });
-    });
-    sent.on('error', (error) => {
-      trouble.error ??= error;
-      fail(error);
-    });
-  });
-}
-
-function redirectOf(response: IncomingMessage): string | null {
-  const status = response.statusCode ?? 0;
-  return [301, 302, 303, 307, 308].includes(status) ? (response.headers.location ?? null) : null;
+function redirectOf({ status, headers }: Answer): string | null {
+  return [301, 302, 303, 307, 308].includes(status) ? (headers.location ?? null) : null;
 }
 
 function basicCredentials(url: URL): string | null {

@@ -1,9 +1,8 @@
 import { failure } from '../../shared/failure.ts';
 import { orAborted, pause } from './abort.ts';
 import { headBytes } from './head.ts';
-import { ExcessBytes } from './http-body.ts';
+import { ConnectionLost, ExcessBytes } from './http-body.ts';
 import type { Origin, Part } from './http-origin.ts';
-import { ConnectionLost } from './http-request.ts';
 import type { SourceStream } from './source.ts';
 
 type OpenPart = Extract<Part, { kind: 'part' }>;

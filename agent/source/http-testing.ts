@@ -4,10 +4,13 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { HttpOptions } from './http.ts';
 
+/** With a proxy configured, all is read by node:http, even where the proxy does not apply. */
+const proxied = { HTTP_PROXY: 'http://127.0.0.1:9', NO_PROXY: '127.0.0.1,localhost,.invalid' };
+
 /** Does not wait where waiting is not what is tested. */
 export const hurried: HttpOptions = {
   backOffMilliseconds: () => 0,
-  environment: {},
+  environment: process.env.BTY_TEST_HTTP === 'node' ? proxied : {},
   connectMilliseconds: 5000,
   idleMilliseconds: 5000,
 };

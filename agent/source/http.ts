@@ -3,9 +3,10 @@ import { failure } from '../../shared/failure.ts';
 import { guessByName } from '../../shared/image.ts';
 import { orAborted, pause } from './abort.ts';
 import { once, readHead, replay } from './head.ts';
+import { ConnectionLost } from './http-body.ts';
 import { Origin, type Part, type Patience } from './http-origin.ts';
 import { rangeReader } from './http-random.ts';
-import { type Client, ConnectionLost, openClient } from './http-request.ts';
+import { type Client, openClient } from './http-request.ts';
 import { HttpStream } from './http-stream.ts';
 import type { ImageSource, RandomReader } from './source.ts';
 

@@ -1,9 +1,16 @@
+/** How much is held before the sender is asked to stop. */
+export interface Limits {
+  readonly bytes: number;
+  /** Small chunks cost more than their bytes. */
+  readonly chunks: number;
+}
+
 /**
  * Hands bytes that arrive in chunks of the sender's choosing to one reader that asks for its own amounts. What
  * arrived before an error or the end is delivered before it.
  */
 export class Inbox {
-  readonly #capacity: number;
+  readonly #limits: Limits;
   readonly #onRoom: () => void;
   readonly #onSpent: (chunk: Uint8Array) => void;
   readonly #chunks: Uint8Array[] = [];
@@ -13,14 +20,15 @@ export class Inbox {
   #waiting: { readonly into: Uint8Array; resolve(count: number): void; reject(error: unknown): void } | null =
     null;
 
-  /**
-   * `capacity` bytes are held before the sender is asked to stop; `onRoom` asks it to go on. `onSpent` gives a
-   * chunk back to it.
-   */
-  constructor(capacity: number, onRoom: () => void, onSpent: (chunk: Uint8Array) => void = () => {}) {
-    this.#capacity = capacity;
+  /** `onRoom` asks a stopped sender to go on. `onSpent` gives a chunk back to it. */
+  constructor(limits: Limits, onRoom: () => void, onSpent: (chunk: Uint8Array) => void = () => {}) {
+    this.#limits = limits;
     this.#onRoom = onRoom;
     this.#onSpent = onSpent;
+  }
+
+  get #full(): boolean {
+    return this.#bytes >= this.#limits.bytes || this.#chunks.length >= this.#limits.chunks;
   }
 
   /** True while a reader waits for bytes. */
@@ -30,11 +38,11 @@ export class Inbox {
 
   /** Takes a chunk; false when the sender should stop until `onRoom`. */
   put(chunk: Uint8Array): boolean {
-    if (this.#ending !== null || chunk.length === 0) return this.#bytes < this.#capacity;
+    if (this.#ending !== null || chunk.length === 0) return !this.#full;
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     this.#serve();
-    return this.#bytes < this.#capacity;
+    return !this.#full;
   }
 
   end(): void {
@@ -61,9 +69,9 @@ export class Inbox {
     if (!waiting || (this.#bytes === 0 && this.#ending === null)) return;
     this.#waiting = null;
     if (this.#bytes > 0) {
-      const wasFull = this.#bytes >= this.#capacity;
+      const wasFull = this.#full;
       waiting.resolve(this.#take(waiting.into));
-      if (wasFull && this.#bytes < this.#capacity) this.#onRoom();
+      if (wasFull && !this.#full) this.#onRoom();
     } else if (this.#ending === 'end') waiting.resolve(0);
     else waiting.reject(this.#ending?.error);
   }
@@ -82,5 +90,22 @@ export class Inbox {
     }
     this.#bytes -= filled;
     return filled;
+  }
+}
+
+/** Buffers for reads from a descriptor (net.Socket `onread`), used again once their bytes are spent. */
+export class ReadBuffers {
+  readonly #size: number;
+  readonly #spare: Uint8Array[] = [];
+  readonly next = (): Uint8Array => this.#spare.pop() ?? new Uint8Array(this.#size);
+  /** Takes back the buffer that `chunk` is the start of; chunks from elsewhere are let go. */
+  readonly spent = ({ buffer }: Uint8Array): void => {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === this.#size) {
+      this.#spare.push(new Uint8Array(buffer));
+    }
+  };
+
+  constructor(size: number) {
+    this.#size = size;
   }
 }
