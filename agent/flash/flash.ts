@@ -20,8 +20,8 @@ export interface FlashOptions {
 }
 
 export const defaults: FlashOptions = {
-  slotBytes: 1 << 20,
-  slots: 16,
+  slotBytes: 2 << 20,
+  slots: 8,
   stallAfter: 120_000,
   every: 250,
   patience: 4,
@@ -75,7 +75,9 @@ class Run {
     this.#tell = tell;
     const { image, sparse } = plan;
     const { stallAfter, slots } = options;
-    const writer = { image, sparse, stallAfter, mostDepth: slots, now };
+    // A disk that hangs keeps the slots that it is writing, so of several none may have them all.
+    const mostDepth = targets.length > 1 ? slotsPerFurtherDisk : slots;
+    const writer = { image, sparse, stallAfter, mostDepth, now };
     this.#lanes = targets.map((target) => new Lane(target, { plan, control, writer, tell }));
   }
 

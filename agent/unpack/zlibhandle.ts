@@ -80,7 +80,12 @@ function handleUnpacker(stream: ZlibStream, { image, format, flush }: ZlibFormat
         if (taken === 0 && filled === 0) padding = true;
       }
       if (padding && !input.subarray(from).every((byte) => byte === 0)) {
-        throw failure('IMAGE_CORRUPT', { image, format, problem: 'other data follows its end', offset: consumed + from });
+        throw failure('IMAGE_CORRUPT', {
+          image,
+          format,
+          problem: 'other data follows its end',
+          offset: consumed + from,
+        });
       }
       consumed += input.length;
     },
@@ -132,10 +137,19 @@ function streamUnpacker(stream: ZlibStream, { image, format }: ZlibFormat): Unpa
   };
 }
 
-function zlibFailure(image: string, format: string, problem: { message: string; code: string }, offset: number) {
+function zlibFailure(
+  image: string,
+  format: string,
+  problem: { message: string; code: string },
+  offset: number,
+) {
   if (problem.code === 'Z_BUF_ERROR') return failure('IMAGE_TRUNCATED', { image, format, offset });
   if (problem.code === 'ZSTD_error_frameParameter_windowTooLarge') {
-    return failure('IMAGE_UNSUPPORTED', { image, format, feature: 'a window of more than 128 MiB (zstd --long)' });
+    return failure('IMAGE_UNSUPPORTED', {
+      image,
+      format,
+      feature: 'a window of more than 128 MiB (zstd --long)',
+    });
   }
   return failure('IMAGE_CORRUPT', { image, format, problem: problem.message, offset });
 }

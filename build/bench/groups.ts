@@ -201,14 +201,17 @@ export const groups: readonly Group[] = [
     media: both,
     contenders: [
       bty('bty', ['qcow2'], { discards: true }),
+      bty('bty --no-hash', ['qcow2'], { discards: true, flags: ['--verify', 'none', '--no-hash'] }),
       peer('qemu-img', ['qcow2'], ['qemu-img'], qemu(), { discards: true }),
       peer('qemu-img -t none -W -m 16', ['qcow2'], ['qemu-img'], qemu('-t', 'none', '-W', '-m', '16'), {
         discards: true,
       }),
     ],
     comparisons: [
-      against('qcow2', 'bty', 'qemu-img', 0.6),
-      against('qcow2', 'bty', 'qemu-img -t none -W -m 16', 1.6),
+      against('qcow2, SHA-256', 'bty', 'qemu-img', 0.6),
+      against('qcow2, SHA-256', 'bty', 'qemu-img -t none -W -m 16', 1.6),
+      against('qcow2, not hashed', 'bty --no-hash', 'qemu-img', 0.6),
+      against('qcow2, not hashed', 'bty --no-hash', 'qemu-img -t none -W -m 16', 1.6),
     ],
   },
   {
@@ -219,9 +222,16 @@ export const groups: readonly Group[] = [
         flags: ['--verify', 'none', '--bmap', 'BMAP'],
         leaves: 'mapped blocks',
       }),
+      bty('bty --bmap --no-hash', ['raw', 'bmap'], {
+        flags: ['--verify', 'none', '--no-hash', '--bmap', 'BMAP'],
+        leaves: 'mapped blocks',
+      }),
       peer('bmaptool copy', ['raw', 'bmap'], ['bmaptool'], bmaptool('raw'), { leaves: 'mapped blocks' }),
     ],
-    comparisons: [against('raw with bmap', 'bty --bmap', 'bmaptool copy', 0.8)],
+    comparisons: [
+      against('raw with bmap, SHA-256', 'bty --bmap', 'bmaptool copy', 0.8),
+      against('raw with bmap, map checked only', 'bty --bmap --no-hash', 'bmaptool copy', 0.8),
+    ],
   },
   {
     name: 'verify',

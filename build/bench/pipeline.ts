@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readStat, ticksPerSecond, Watch } from './tree.ts';
 
 /** A program and its arguments. */
@@ -100,15 +100,16 @@ async function runPipeline(
 /** Null once the child has ended well, else what went wrong. */
 function problemOf(child: ChildProcess, program: string): Promise<string | null> {
   let said = '';
+  const name = basename(program);
   child.stderr?.on('data', (bytes: Buffer) => {
     said = (said + bytes.toString('latin1')).slice(-keptError);
   });
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve(`${program} could not be started: ${error.message}`));
+    child.once('error', (error) => resolve(`${name} could not be started: ${error.message}`));
     child.once('exit', (code, ended) => {
       child.stderr?.destroy();
       if (code === 0) resolve(null);
-      else resolve(`${program} ended with ${ended ?? code}: ${said.trim() || 'it said nothing'}`);
+      else resolve(`${name} ended with ${ended ?? code}: ${said.trim() || 'it said nothing'}`);
     });
   });
 }

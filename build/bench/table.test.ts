@@ -51,13 +51,15 @@ test('a comparison without finished rounds is skipped and says so', () => {
 });
 
 test('columns of the text table stand under one another, and a long remark does not widen them', () => {
-  const skipped: Row = { kind: 'skipped', comparison, reason: 'x'.repeat(200) };
+  const skipped: Row = { kind: 'skipped', comparison, reason: `dd ended with 1:\n${'x'.repeat(2000)}` };
   const rows = [compare(comparison, [usage(10)], [usage(1)], 'disk', 0), skipped];
   const [head = '', body = '', remark = ''] = textTable(timeTable(rows)).split('\n');
   assert.equal(head.indexOf('against'), body.indexOf('zstd -dc'));
   assert.equal(head.indexOf('against'), remark.indexOf('zstd -dc'));
   assert.match(body, /10\.00 \[10\.00-10\.00\] .* 10\.00 +10\.00 +0\.80 +OVER/);
   assert.ok(body.length < 120);
+  assert.match(remark, /dd ended with 1: xxx+ \.\.\.$/);
+  assert.ok(remark.length < 300);
 });
 
 test('Markdown tables have as many columns in every line and no bare bars in cells', () => {

@@ -81,6 +81,13 @@ const seconds = ({ median, min, max }: Spread) =>
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
 const word = (kept: boolean) => (kept ? 'ok' : 'OVER');
 
+const longestRemark = 160;
+/** A message of several lines or many words cut to what a table bears. */
+function firstWords(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > longestRemark ? `${line.slice(0, longestRemark)} ...` : line;
+}
+
 type Cells = readonly string[];
 
 /** Wall-clock time of both sides: a line of headings, then a line a row. */
@@ -91,7 +98,7 @@ export function timeTable(rows: readonly Row[]): readonly Cells[] {
 
 function timeCells(row: Row): Cells {
   const { work, theirs, bar } = row.comparison;
-  if (row.kind === 'skipped') return [work, 'skipped', theirs, row.reason];
+  if (row.kind === 'skipped') return [work, 'skipped', theirs, firstWords(row.reason)];
   const { verdict } = row;
   return [
     work,
