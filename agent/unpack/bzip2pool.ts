@@ -1,0 +1,145 @@
+/** Worker threads that decode bzip2 blocks side by side. */
+import { availableParallelism } from 'node:os';
+import type { Worker } from 'node:worker_threads';
+import { startWorker } from '../system/worker.ts';
+import type { BlockReply, BlockRequest } from './bzip2.worker.ts';
+import { BlockDecoder, type BlockResult, blockSlack, decodedBlock, decodedSize } from './bzip2block.ts';
+
+const mostWorkers = 8;
+/** Buffers of this size are used again; larger ones, which only odd blocks need, are not. */
+const usualInput = 1 << 20;
+
+/** A block that was handed to the pool. */
+export class BlockJob {
+  /** Null until it is decoded. */
+  result: BlockResult | null = null;
+  released = false;
+  readonly input: SharedArrayBuffer;
+  /** What it is decoded to; valid until the job is released. */
+  readonly decoded: SharedArrayBuffer;
+
+  constructor(input: SharedArrayBuffer, decoded: SharedArrayBuffer) {
+    this.input = input;
+    this.decoded = decoded;
+  }
+}
+
+interface Member {
+  readonly worker: Worker;
+  queued: number;
+}
+
+export class BlockPool {
+  readonly #size: number;
+  readonly #decoder: BlockDecoder | null;
+  readonly #members: Member[] = [];
+  readonly #jobs = new Map<number, { readonly job: BlockJob; readonly member: Member }>();
+  readonly #inputs: SharedArrayBuffer[] = [];
+  readonly #outputs: SharedArrayBuffer[] = [];
+  #nextId = 0;
+  /** Blocks that were handed in and are not released yet. */
+  #held = 0;
+  #fault: Error | null = null;
+  #wake: (() => void) | null = null;
+  #closed = false;
+
+  /** With no workers, blocks are decoded in the calling thread as they are handed in. */
+  constructor(workers = Math.min(availableParallelism(), mostWorkers)) {
+    this.#size = workers;
+    this.#decoder = workers === 0 ? new BlockDecoder() : null;
+  }
+
+  /** True when enough blocks are under way to keep all workers busy; more would only cost memory. */
+  get full(): boolean {
+    return this.#held >= 2 * this.#size + 2;
+  }
+
+  /** Starts decoding: `stored` is copied; `start` and `end` are bits in it. */
+  decode(stored: Uint8Array, start: number, end: number): BlockJob {
+    const needed = stored.length + blockSlack;
+    const pooled = needed <= usualInput ? (this.#inputs.pop() ?? new SharedArrayBuffer(usualInput)) : null;
+    const input = pooled ?? new SharedArrayBuffer(needed);
+    new Uint8Array(input).set(stored);
+    const output = this.#outputs.pop() ?? new SharedArrayBuffer(decodedSize);
+
+    const job = new BlockJob(input, output);
+    this.#held++;
+    if (this.#decoder) {
+      const result = this.#decoder.decode(new Uint8Array(input), start, end, decodedBlock(output));
+      this.#done(job, result);
+      return job;
+    }
+    const member = this.#leastBusy();
+    const request: BlockRequest = { id: this.#nextId++, input, start, end, output };
+    this.#jobs.set(request.id, { job, member });
+    member.queued++;
+    member.worker.postMessage(request);
+    return job;
+  }
+
+  /** Resolves when `job` has its result. Rejects if a worker failed. */
+  async wait(job: BlockJob): Promise<BlockResult> {
+    for (;;) {
+      if (this.#fault) throw this.#fault;
+      if (job.result) return job.result;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Gives the memory of `job` back, at once or as soon as it is decoded. */
+  release(job: BlockJob): void {
+    if (job.released) return;
+    job.released = true;
+    if (job.result) this.#recycle(job);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#members.map(({ worker }) => worker.terminate()));
+  }
+
+  #recycle(job: BlockJob): void {
+    this.#outputs.push(job.decoded);
+    this.#held--;
+  }
+
+  #leastBusy(): Member {
+    let best: Member | undefined;
+    for (const member of this.#members) if (!best || member.queued < best.queued) best = member;
+    return best && (best.queued === 0 || this.#members.length === this.#size) ? best : this.#start();
+  }
+
+  #start(): Member {
+    const worker = startWorker('bzip2', null);
+    const member: Member = { worker, queued: 0 };
+    this.#members.push(member);
+    worker.on('message', (reply: BlockReply) => this.#reply(reply));
+    worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', () => {
+      if (!this.#closed) this.#fail(new Error('a bzip2 worker ended'));
+    });
+    return member;
+  }
+
+  #reply({ id, result }: BlockReply): void {
+    const found = this.#jobs.get(id);
+    if (!found) return;
+    this.#jobs.delete(id);
+    found.member.queued--;
+    this.#done(found.job, result);
+    this.#wake?.();
+  }
+
+  #done(job: BlockJob, result: BlockResult): void {
+    if (job.input.byteLength === usualInput) this.#inputs.push(job.input);
+    job.result = result;
+    if (job.released) this.#recycle(job);
+  }
+
+  #fail(error: Error): void {
+    this.#fault ??= error;
+    this.#wake?.();
+  }
+}
