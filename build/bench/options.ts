@@ -12,6 +12,8 @@ export interface Options {
   readonly work: string | null;
   /** Program to measure instead of the one that is built. */
   readonly program: string | null;
+  /** Only make the program and the images that are read, so that a later run starts at once. */
+  readonly prepare: boolean;
   /** File for the report; null means docs/performance.md, and only after a full run. */
   readonly report: string | null;
 }
@@ -28,6 +30,7 @@ export const usage = `npm run bench -- [options]
   --medium NAME     disk or tmpfs (default both)
   --work DIR        where the virtual disk is made (default: the folder for temporary files)
   --bty FILE        measure this program instead of dist/bin/bty
+  --prepare         make the images (minutes, once) and measure nothing
   --report FILE     write the report there, also after a short run (default: docs/performance.md after a full run)
 `;
 
@@ -42,6 +45,7 @@ export function parseOptions(args: readonly string[], groups: readonly string[],
       medium: { type: 'string' },
       work: { type: 'string' },
       bty: { type: 'string' },
+      prepare: { type: 'boolean', default: false },
       report: { type: 'string' },
     },
   });
@@ -58,6 +62,7 @@ export function parseOptions(args: readonly string[], groups: readonly string[],
     media: mediaOf(values.medium),
     work: path(values.work),
     program: path(values.bty),
+    prepare: values.prepare,
     report: path(values.report),
   };
 }

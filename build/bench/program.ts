@@ -1,18 +1,18 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { measure } from './pipeline.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const program = join(root, 'dist', 'bin', 'bty');
 const madeFrom = ['agent', 'shared', join('build', 'pack'), 'package-lock.json'];
 
 /** The built executable; built first where it is missing or older than what it is made from. */
-export function builtProgram(): string {
+export async function builtProgram(say: (text: string) => void, signal: AbortSignal): Promise<string> {
   const built = existsSync(program) ? statSync(program).mtimeMs : 0;
   if (madeFrom.some((name) => newest(join(root, name)) > built)) {
-    execFileSync(process.execPath, [...process.execArgv, join(root, 'build', 'pack', 'build.ts')], {
-      stdio: ['ignore', 2, 'inherit'],
-    });
+    say('building dist/bin/bty ...');
+    const script = join(root, 'build', 'pack', 'build.ts');
+    await measure([[[process.execPath, ...process.execArgv, script]]], signal);
   }
   return program;
 }

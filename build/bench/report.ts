@@ -91,6 +91,7 @@ const repeating = `As root on Linux x64 or arm64, on a machine with nothing else
 npm run bench                                   # everything; overwrites this file
 npm run bench -- --only zst,raw --medium disk   # some groups
 npm run bench -- --size 512 --rounds 1          # a quick look
+npm run bench -- --prepare                      # make the images, measure nothing
 npm run bench -- --bty FILE                     # another build of bty
 \`\`\`
 

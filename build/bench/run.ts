@@ -47,12 +47,28 @@ function checkRights(): void {
   if (lacking.length > 0) throw new Error(needs(lacking));
 }
 
+/** Makes every form of the image that can be made on this machine. */
+async function prepare(chosen: Options, signal: AbortSignal): Promise<void> {
+  await builtProgram(say, signal);
+  const images = imagesFor(chosen, signal);
+  for (const form of new Set(wantedGroups(chosen).flatMap(formsOf))) {
+    const lacking = images.lacking(form);
+    if (lacking.length === 0) await images.make(form);
+    else say(`${form}: ${needs(lacking)}`);
+  }
+}
+
+const formsOf = ({ contenders }: Group) => contenders.flatMap(({ reads }) => reads);
+const wantedGroups = ({ only }: Options) => groups.filter(({ name }) => only === null || only.includes(name));
+const imagesFor = ({ work, mebibytes }: Options, signal: AbortSignal) =>
+  new Images(cache, diskFolder(work), mebibytes, say, signal);
+
 async function bench(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Promise<Findings> {
   checkRights();
-  const wanted = groups.filter(({ name }) => chosen.only === null || chosen.only.includes(name));
-  const program = chosen.program ?? builtProgram();
+  const wanted = wantedGroups(chosen);
+  const program = chosen.program ?? (await builtProgram(say, signal));
   const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim().replace(/^bty /, '');
-  const images = new Images(cache, diskFolder(chosen.work), chosen.mebibytes, say, signal);
+  const images = imagesFor(chosen, signal);
   const media = wanted.length === 0 ? [] : chosen.media;
   const machine = describeMachine();
   const perByte = hashSecondsPerByte();
@@ -133,19 +149,23 @@ function keepMeasurements(tallies: ReadonlyMap<Medium, Tallies>): void {
   writeFileSync(join(cache, 'last-run.tsv'), text);
 }
 
+async function benchAndTell(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
+  const findings = await bench(chosen, cleanup, signal);
+  process.stdout.write(`\n${textReport(findings)}`);
+  const report = chosen.report ?? (isFullRun(chosen) ? join(root, 'docs', 'performance.md') : null);
+  if (report !== null) {
+    writeFileSync(report, markdownReport(findings));
+    say(`\nwrote ${report}`);
+  }
+  if (findings.failed) process.exitCode = 1;
+}
+
 const chosen = options();
 if (chosen) {
   const cleanup = new Cleanup();
   const signal = interruption();
   try {
-    const findings = await bench(chosen, cleanup, signal);
-    process.stdout.write(`\n${textReport(findings)}`);
-    const report = chosen.report ?? (isFullRun(chosen) ? join(root, 'docs', 'performance.md') : null);
-    if (report !== null) {
-      writeFileSync(report, markdownReport(findings));
-      say(`\nwrote ${report}`);
-    }
-    if (findings.failed) process.exitCode = 1;
+    await (chosen.prepare ? prepare(chosen, signal) : benchAndTell(chosen, cleanup, signal));
   } catch (error) {
     say(`bench: ${error instanceof Error ? error.message : error}`);
     process.exitCode = signal.aborted ? 130 : 1;
