@@ -80,27 +80,42 @@ test('the first block is written after everything else and read back', async () 
   });
 });
 
-const failures: readonly [string, Fault, string, { offset?: number }?][] = [
+const failures: readonly [string, Fault, string, { offset: number; within: number }?][] = [
   [
     'an EIO',
     { kind: 'error', on: 'write', at: 5 * MiB + 4096, code: 'EIO' },
     'WRITE_FAILED',
-    { offset: 5 * MiB + 4096 },
+    { offset: 5 * MiB + 4096, within: 4096 },
   ],
   ['a full file system below', { kind: 'error', on: 'write', at: 5 * MiB, code: 'ENOSPC' }, 'DISK_FULL'],
-  ['a write that stores nothing', { kind: 'short', at: 5 * MiB }, 'WRITE_SHORT', { offset: 5 * MiB }],
+  [
+    'a write that stores nothing',
+    { kind: 'short', at: 5 * MiB },
+    'WRITE_SHORT',
+    { offset: 5 * MiB, within: 2 * MiB },
+  ],
   ['an unplugged disk while writing', { kind: 'vanish', on: 'write', at: 5 * MiB }, 'DISK_VANISHED'],
   ['an unplugged disk while reading back', { kind: 'vanish', on: 'read', at: 5 * MiB }, 'DISK_VANISHED'],
   ['a failing flush', { kind: 'error', on: 'flush', code: 'EIO' }, 'FLUSH_FAILED'],
   ['a disk that stalls', { kind: 'stall', on: 'write', at: 5 * MiB }, 'DISK_STALLED'],
   ['a disk that stalls while reading back', { kind: 'stall', on: 'read', at: 5 * MiB }, 'DISK_STALLED'],
-  ['a flipped bit', { kind: 'flip', at: 5 * MiB + 3 }, 'VERIFY_MISMATCH', { offset: 5 * MiB }],
-  ['a flipped bit in the first block', { kind: 'flip', at: 3 }, 'VERIFY_MISMATCH', { offset: 0 }],
+  [
+    'a flipped bit',
+    { kind: 'flip', at: 5 * MiB + 3 },
+    'VERIFY_MISMATCH',
+    { offset: 5 * MiB + 3, within: 2 * MiB },
+  ],
+  [
+    'a flipped bit in the first block',
+    { kind: 'flip', at: 3 },
+    'VERIFY_MISMATCH',
+    { offset: 3, within: 512 },
+  ],
   [
     'an unreadable block',
     { kind: 'error', on: 'read', at: 5 * MiB, code: 'EIO' },
     'READ_BACK_FAILED',
-    { offset: 5 * MiB },
+    { offset: 5 * MiB, within: 2 * MiB },
   ],
 ];
 for (const [what, fault, code, where] of failures) {
@@ -110,7 +125,17 @@ for (const [what, fault, code, where] of failures) {
       assert.equal(outcome, 'failed');
       assert.equal(results[0]?.failure?.code, code);
       assert.equal(results[0]?.verified, false);
-      if (where?.offset !== undefined) assert.equal(results[0]?.failure?.details.offset, where.offset);
+      if (where) {
+        const { offset, length } = (results[0]?.failure ?? assert.fail()).details as {
+          offset: number;
+          length: number;
+        };
+        assert.ok(
+          offset <= where.offset && where.offset < offset + length,
+          `${where.offset} is in ${offset}+${length}`,
+        );
+        assert.ok(length <= where.within, `the range of ${length} bytes is as narrow as can be known`);
+      }
       assert.equal(events.filter(({ kind }) => kind === 'target-finished').length, 1);
       // A bit that flips only on the way back hides that the start is on the disk.
       if (code !== 'FLUSH_FAILED' && !what.includes('first block')) looksBlank(disk);
@@ -284,14 +309,14 @@ test('a disk that hangs for a while does not hold up the others and still gets i
 });
 
 test('zeros that the disk makes by itself are told apart from those that were written', async () => {
-  const image = Buffer.concat([imageBytes(3 * MiB), Buffer.alloc(6 * MiB), imageBytes(MiB)]);
+  const image = Buffer.concat([imageBytes(4 * MiB), Buffer.alloc(6 * MiB), imageBytes(MiB)]);
   await onDisk(
     image,
     [],
     ({ outcome, results }, disk) => {
       assert.equal(outcome, 'done');
       assert.equal(results[0]?.account.zeroed, 6 * MiB);
-      assert.equal(results[0]?.account.written, 4 * MiB);
+      assert.equal(results[0]?.account.written, 5 * MiB);
       assert.equal(Buffer.compare(disk.subarray(0, image.length), image), 0);
     },
     { sparse: true },

@@ -65,9 +65,10 @@ export class Lane {
     if (this.outcome) return;
     const reason = this.#cancelledOr(error);
     // A disk that failed by itself says so, whatever ended the pass.
-    const own = this.writer?.failed ? this.writer.settled().then(() => reason, asFailure) : reason;
+    const told = this.writer?.failed && reason.code !== 'CANCELLED';
+    const own = told ? this.writer?.settled().then(() => reason, asFailure) : reason;
     this.writer?.abandon(reason);
-    await this.#end(await own, false);
+    await this.#end((await own) ?? reason, false);
   }
 
   /** Brings the disk to its end after everything was handed to its writer. */

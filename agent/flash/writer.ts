@@ -40,6 +40,7 @@ export class TargetWriter {
   #account: Account = { written: 0, zeroed: 0, skipped: 0 };
   #failure: Failure | undefined;
   #trouble: { readonly error: unknown; readonly offset: number } | undefined;
+  #diagnosis: Promise<Failure> | undefined;
   #canZero = true;
   #lastMove: number;
   #window = { bytes: 0, slowest: 0, since: 0, starved: false };
@@ -102,14 +103,14 @@ export class TargetWriter {
     while (!this.idle && !this.#failure) await new Promise<void>((resolve) => this.#waiters.push(resolve));
     if (this.#failure) throw this.#failure;
     if (this.#trouble) {
-      this.#failure = await this.#diagnose(this.#trouble.error);
-      throw this.#failure;
+      this.#diagnosis ??= this.#diagnose(this.#trouble.error);
+      throw await this.#diagnosis;
     }
   }
 
-  /** Ends the writer with `reason`; what is in flight is left to the kernel. */
+  /** Ends the writer with `reason`, unless the disk itself gave one; what is in flight is left to the kernel. */
   abandon(reason: Failure): void {
-    this.#failure ??= reason;
+    if (!this.#trouble) this.#failure ??= reason;
     for (const { release } of this.#inbox.splice(0)) release();
     this.#wake();
   }
@@ -134,7 +135,8 @@ export class TargetWriter {
       const [stuck] = [...this.#inflight.keys()].sort((a, b) => a.offset - b.offset);
       const { offset = 0, length = 0 } = stuck ?? {};
       const seconds = Math.round((at - this.#lastMove) / 1000);
-      this.abandon(failure('DISK_STALLED', { target: this.disk.path, offset, length, seconds }));
+      this.#failure ??= failure('DISK_STALLED', { target: this.disk.path, offset, length, seconds });
+      this.abandon(this.#failure);
     }
   }
 
