@@ -35,6 +35,8 @@ export interface PassOptions {
   readonly onEvict: (writer: TargetWriter) => void;
 }
 
+const hashOnly = { sha256: true, xxh64: false, zero: false };
+
 /**
  * One traversal of the source: bytes are read, unpacked, hashed and handed to every disk that takes part. A disk
  * that is much slower than the others leaves the pass and gets one of its own, so that it stalls nobody.
@@ -99,6 +101,7 @@ export class Pass {
       if (!prepared) throw failure('IMAGE_EMPTY', { image: this.#plan.image });
       await Promise.all(handed);
       if (this.#error) throw this.#error;
+      if (this.#plan.reading.kind !== 'extents') this.#ranges?.checkSize(this.#end, true);
       this.#account(this.#plan.blockMap?.imageSize ?? this.#end);
       await this.#restOfStored(stream);
       const sha256 =
@@ -180,27 +183,38 @@ export class Pass {
       this.#give({ offset, length, bytes: null, zero: true, xxh64: 0n }, () => {});
       return [];
     }
-    const whole: Piece[] = [{ offset, start: 0, length }];
-    const fail = (error: unknown) => this.#stop(error);
-    const pieces = this.#ranges?.pieces(this.#ring, slot, offset, length, fail) ?? whole;
-    if (pieces.length === 0) {
-      this.#ring.release(slot);
-      return [];
+    const hashed = this.#plan.reading.kind === 'raw' && this.#plan.sha256.compute;
+    const ranges = this.#ranges;
+    if (!ranges) {
+      return [this.#digest(slot, { offset, start: 0, length }, hashed, () => this.#ring.release(slot))];
     }
-    let open = pieces.length;
+    ranges.checkSize(this.#end, false);
+    const fail = (error: unknown) => this.#stop(error);
+    const { pieces, checked } = ranges.look(this.#ring, slot, offset, length, fail);
+    // The digest of what is stored also covers what the map leaves out.
+    const looks = [checked, ...(hashed ? [this.#hash(slot, length)] : [])];
+    let open = pieces.length + looks.length;
     const release = () => {
       if (--open === 0) this.#ring.release(slot);
     };
-    return pieces.map((piece) => this.#digest(slot, piece, release));
+    return [
+      ...looks.map((look) => look.finally(release)),
+      ...pieces.map((piece) => this.#digest(slot, piece, false, release)),
+    ];
   }
 
-  async #digest(slot: number, piece: Piece, release: () => void): Promise<void> {
-    const { reading, sha256, verify, sparse } = this.#plan;
-    const wanted = {
-      sha256: reading.kind === 'raw' && sha256.compute,
-      xxh64: verify !== 'none',
-      zero: sparse,
-    };
+  /** Adds a slot to the digest of what is stored. */
+  async #hash(slot: number, length: number): Promise<void> {
+    try {
+      await this.digester.slot(this.#ring, slot, { start: 0, length }, hashOnly);
+    } catch (error) {
+      this.#stop(error);
+    }
+  }
+
+  async #digest(slot: number, piece: Piece, hashed: boolean, release: () => void): Promise<void> {
+    const { verify, sparse } = this.#plan;
+    const wanted = { sha256: hashed, xxh64: verify !== 'none', zero: sparse };
     try {
       const needed = wanted.sha256 || wanted.xxh64 || wanted.zero;
       const found = needed
@@ -248,8 +262,7 @@ export class Pass {
       const view = this.#ring.view(slot);
       const length = await stream.read(view);
       const piece = { offset: 0, start: 0, length };
-      if (length > 0)
-        await this.digester.slot(this.#ring, slot, piece, { sha256: true, xxh64: false, zero: false });
+      if (length > 0) await this.digester.slot(this.#ring, slot, piece, hashOnly);
       this.#ring.release(slot);
       if (length === 0) return;
     }

@@ -50,16 +50,18 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
     const looked = await look(source, notes);
     const { packing, layout } = looked;
     const size = await sizeOf(source, packing, layout);
-    const blockMap = request.bmap ? await blockMapOf(request.bmap, request.image, notes) : null;
+    const blockMap = await blockMapOf(request, layout, source, { notes, signal });
     const read = await readingOf(source, looked, blockMap, digest !== null, notes);
-    if (blockMap) checkBlockMap(blockMap, read.imageBytes ?? (size.exact ? size.bytes : null), source);
-    if (read.imageBytes === null && !size.exact) notes.push(sizeNote(size, source));
+    const imageBytes = read.imageBytes ?? (size.exact ? size.bytes : null);
+    if (blockMap) checkBlockMap(blockMap, imageBytes, size.atLeast, source);
+    if (imageBytes === null && !blockMap) notes.push(sizeNote(size, source));
     const plan: FlashPlan = {
       image: source.name,
       format: formatName(packing, layout),
       source,
       reading: read.reading,
-      imageBytes: read.imageBytes ?? (size.exact ? size.bytes : null),
+      // The image must have the size that the map states, or the flash fails.
+      imageBytes: imageBytes ?? blockMap?.imageSize ?? null,
       verify: request.verify,
       sparse: request.sparse,
       sha256: {
@@ -188,21 +190,46 @@ function mappedReader(reader: RandomReader, { ranges }: BlockMap): ExtentReader 
   };
 }
 
-async function blockMapOf(named: string, image: string, notes: string[]): Promise<BlockMap | null> {
-  const path = named === 'auto' ? await findBmap(image) : named;
+async function blockMapOf(
+  { bmap, image }: FlashRequest,
+  layout: Layout,
+  source: ImageSource,
+  { notes, signal }: { readonly notes: string[]; readonly signal: AbortSignal },
+): Promise<BlockMap | null> {
+  if (!bmap) return null;
+  if (layout === 'qcow2') {
+    if (bmap !== 'auto') {
+      throw failure('IMAGE_UNSUPPORTED', {
+        image: source.location,
+        format: 'qcow2',
+        feature: 'a block map beside it',
+      });
+    }
+    notes.push('A qcow2 image tells by itself what it holds; no block map was looked for.');
+    return null;
+  }
+  const path = bmap === 'auto' ? await findBmap(image, signal) : bmap;
   if (path === null) {
     notes.push('No block map was found beside the image; all of it is written.');
     return null;
   }
-  const blockMap = await loadBmap(path);
+  const blockMap = await loadBmap(path, { signal });
+  if (blockMap.ranges.length === 0) {
+    throw failure('BMAP_INVALID', {
+      bmap: blockMap.name,
+      problem: 'it maps no block, so there is nothing to write',
+    });
+  }
   if (blockMap.signature)
     notes.push(`The block map carries a signature (${blockMap.signature}), which was not checked.`);
   return blockMap;
 }
 
-function checkBlockMap(map: BlockMap, imageBytes: number | null, source: ImageSource): void {
-  if (imageBytes === null || imageBytes === map.imageSize) return;
-  const problem = `the map is for an image of ${map.imageSize} bytes, this one has ${imageBytes}`;
+/** `bytes` is the size of the image where it is known, `atLeast` what it has in any case. */
+function checkBlockMap(map: BlockMap, bytes: number | null, atLeast: number, source: ImageSource): void {
+  if (bytes === null ? atLeast <= map.imageSize : bytes === map.imageSize) return;
+  const actual = bytes === null ? `at least ${atLeast}` : `${bytes}`;
+  const problem = `the map is for an image of ${map.imageSize} bytes, this one has ${actual}`;
   throw failure('BMAP_MISMATCH', { bmap: map.name, image: source.name, problem });
 }
 

@@ -46,7 +46,9 @@ export async function verify(work: Verification, sparse: boolean): Promise<boole
     0,
   );
   const slotBytes = Math.max(1 << 20, Math.ceil(largest / 65536) * 65536);
-  const ring = Ring.create(slots, slotBytes);
+  // Whole blocks are read, also where a chunk begins inside one.
+  const amidst = expected.some(({ offset }) => offset % disk.blockSize !== 0);
+  const ring = Ring.create(slots, slotBytes + (amidst ? Math.max(65536, disk.blockSize) : 0));
   const stop = () => ring.close();
   signal.addEventListener('abort', stop);
   const pending = new Set<Promise<void>>();
