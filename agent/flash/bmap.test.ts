@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { appendFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -258,6 +259,20 @@ test('a map of an image with holes is made, then flashed by', async (context) =>
   assert.ok((ran.results[0]?.account.skipped ?? 0) > 4 * MiB);
   const content = await readFile(disk);
   assert.equal(Buffer.compare(content.subarray(0, 6 * MiB), await readFile(path)), 0);
+});
+
+test('an image that changes while its mapped ranges are read fails the flash', async (context) => {
+  const folder = await temporaryDirectory(context);
+  const path = join(folder, 'disk.img');
+  await writeFile(path, image);
+  const bmap = join(folder, 'map');
+  await writeFile(bmap, mapOf(image));
+  const disk = await diskFile(folder, diskSize, old);
+  const change = ({ kind }: { kind: string }) => {
+    if (kind === 'started') appendFileSync(path, 'more');
+  };
+  const ran = await flashImage({ image: path, bmap }, [diskAt(disk, diskSize)], neverEnding, {}, change);
+  assert.equal(ran.results[0]?.failure?.code, 'IMAGE_CHANGED');
 });
 
 test('two disks take the same ranges', async (context) => {

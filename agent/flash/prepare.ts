@@ -8,6 +8,7 @@ import { qcow2VirtualSize, unpackedSize } from '../inspect/size.ts';
 import { type UnpackedSize, unknownSize } from '../inspect/unpackedsize.ts';
 import { openZipEntry } from '../inspect/zipentry.ts';
 import { openQcow2 } from '../qcow2/qcow2.ts';
+import type { FileSource } from '../source/file.ts';
 import { openSource } from '../source/open.ts';
 import { type ImageSource, type RandomReader, readFully } from '../source/source.ts';
 import type { PackedAs } from '../unpack/packings.ts';
@@ -162,7 +163,10 @@ async function readingOf(
     if (packing === 'raw' && source.random && (source.kind === 'file' || !digestWanted)) {
       const reader = await openQcow2(source.random, image);
       notes.push(...reader.notes);
-      return { reading: { kind: 'extents', reader }, imageBytes: reader.virtualSize };
+      return {
+        reading: { kind: 'extents', reader: unchanging(reader, source) },
+        imageBytes: reader.virtualSize,
+      };
     }
     const packed = packing === 'raw' ? null : await packedAs(source, packing);
     return { reading: { kind: 'qcow2', packed }, imageBytes: qcow2VirtualSize(start, image) };
@@ -171,12 +175,26 @@ async function readingOf(
     return { reading: { kind: 'packed', packed: await packedAs(source, packing) }, imageBytes: null };
   }
   if (blockMap && source.kind === 'file' && source.random) {
-    return {
-      reading: { kind: 'extents', reader: mappedReader(source.random, blockMap) },
-      imageBytes: source.size,
-    };
+    const reader = unchanging(mappedReader(source.random, blockMap), source);
+    return { reading: { kind: 'extents', reader }, imageBytes: source.size };
   }
   return { reading: { kind: 'raw' }, imageBytes: source.size };
+}
+
+/** Streams notice by themselves that a file changed; what reads here and there has to look at its end. */
+function unchanging(reader: ExtentReader, source: ImageSource): ExtentReader {
+  return {
+    size: reader.size,
+    read: (into, position) => reader.read(into, position),
+    async *extents(start, end) {
+      yield* reader.extents(start, end);
+      if (isFileSource(source)) await source.checkUnchanged();
+    },
+  };
+}
+
+function isFileSource(source: ImageSource): source is FileSource {
+  return source.kind === 'file' && 'checkUnchanged' in source;
 }
 
 /** A raw image of which only the ranges of a block map are read. */
