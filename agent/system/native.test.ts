@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import {
+  closeEnd,
   deviceSize,
   forgetCached,
   isSystemError,
   loadAddon,
   lockExclusively,
+  makePipe,
   nextData,
   punchHole,
   rereadPartitionTable,
@@ -127,6 +129,19 @@ test('an addon loads from bytes in the first directory that takes a nameless fil
 
 test('an addon that no directory takes is reported with each reason', () => {
   assert.throws(() => loadAddon(new Uint8Array(4), ['/proc', '/nowhere']), /\/proc: .*; \/nowhere: ENOENT/);
+});
+
+test('a pipe carries bytes until its ends are closed', () => {
+  const { read, write } = makePipe(1 << 20);
+  try {
+    const bytes = Buffer.alloc(1 << 16, 7);
+    assert.equal(writeSync(write, bytes), bytes.length);
+    assert.ok(readSync(read, Buffer.alloc(1 << 20)) > 0);
+  } finally {
+    closeEnd(read);
+    closeEnd(write);
+  }
+  assert.throws(() => fstatSync(write), { code: 'EBADF' });
 });
 
 test('a system error is recognised by its code', () => {

@@ -27,8 +27,11 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 // posix_fadvise(2)
 const POSIX_FADV_DONTNEED = 4;
+// fcntl(2)
+const F_SETPIPE_SZ = 1031;
 // open(2): without __O_TMPFILE's O_DIRECTORY half the flag means something else, so both stand here.
 const O_TMPFILE = 0o20200000;
+const O_CLOEXEC = 0o2000000;
 
 type Argument = number | Uint8Array | null;
 type Done = (error: Error | null, result: number) => void;
@@ -47,6 +50,9 @@ interface Library {
   readonly flock: Call;
   readonly lseek: Call;
   readonly fadvise: Call;
+  readonly pipe: Call;
+  readonly fcntl: Call;
+  readonly close: Call;
 }
 
 /** Asset of the single executable that holds the prebuilt addon of koffi for this machine. */
@@ -66,6 +72,9 @@ function library(): Library {
     flock: libc.func('flock', 'int', ['int', 'int']),
     lseek: libc.func('lseek', 'int64_t', ['int', 'int64_t', 'int']),
     fadvise: libc.func('posix_fadvise', 'int', ['int', 'int64_t', 'int64_t', 'int']),
+    pipe: libc.func('pipe2', 'int', ['void *', 'int']),
+    fcntl: libc.func('fcntl', 'int', ['int', 'int', 'long']),
+    close: libc.func('close', 'int', ['int']),
   };
   return loaded;
 }
@@ -208,6 +217,24 @@ export function nextData(descriptor: number, offset: number): { start: number; e
   const error = systemError(koffi.errno(), 'lseek');
   if (isSystemError(error, 'ENXIO')) return null;
   throw error;
+}
+
+/**
+ * pipe2(2) with O_CLOEXEC: two descriptors that the caller closes with `closeEnd`. It holds `capacity` bytes if the
+ * system grants them (/proc/sys/fs/pipe-max-size), 64 KiB otherwise.
+ */
+export function makePipe(capacity: number): { readonly read: number; readonly write: number } {
+  const { koffi, pipe, fcntl } = library();
+  const ends = Buffer.alloc(8);
+  if (pipe(ends, O_CLOEXEC) === -1) throw systemError(koffi.errno(), 'pipe2');
+  const write = ends.readInt32LE(4);
+  fcntl(write, F_SETPIPE_SZ, capacity);
+  return { read: ends.readInt32LE(0), write };
+}
+
+/** close(2) for a descriptor of `makePipe`: in a worker thread that of node:fs warns about those it did not open. */
+export function closeEnd(descriptor: number): void {
+  library().close(descriptor);
 }
 
 /** True when `error` is a system error with one of `codes`. */

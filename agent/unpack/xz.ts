@@ -1,5 +1,6 @@
 import type { Unpacker } from './unpacker.ts';
 import { xzChild } from './xzchild.ts';
+import { xzLibrary } from './xzlibrary.ts';
 import { findXz } from './xztool.ts';
 
 export interface XzOptions {
@@ -10,6 +11,5 @@ export interface XzOptions {
 /** xz (.xz file format 1.2.1): any number of streams and blocks, stream padding; all checks are verified. */
 export function xzUnpacker(image: string, options: XzOptions = {}): Unpacker {
   const tool = options.tool === undefined ? findXz() : options.tool;
-  if (tool === null) throw new Error('xz without its tool follows');
-  return xzChild(tool, image);
+  return tool === null ? xzLibrary(image) : xzChild(tool, image);
 }

@@ -1,145 +1,226 @@
 /** Unpacks xz with xz(1), which uses all processors for images of several blocks (since XZ Utils 5.4). */
 
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { type Failure, failure } from '../../shared/failure.ts';
+import { closeEnd, makePipe } from '../system/native.ts';
 import { emit, type SlotWriter, type Unpacker } from './unpacker.ts';
 
-/** A stream may ask for 4 GiB; xz -9 needs 65 MiB, or about 260 MiB a thread. */
+/** A stream may ask for a dictionary of 4 GiB; xz -9 needs 65 MiB, or about 260 MiB for each thread. */
 const memoryLimit = '1GiB';
-const purpose = 'unpack an image';
 const complaintBytes = 4096;
-/** Shorter than the magic bytes of a stream header: xz(1) calls this another format. */
-const shortestHeader = 6;
+const pipeBytes = 1 << 20;
+/** Fewer stored bytes are no stream header: xz(1) then speaks of another format. */
+const magicBytes = 6;
+
+/** A pipe that an unpacker reads itself; null where only those of `spawn` are to be had. */
+export type PipeMaker = () => { readonly read: number; readonly write: number } | null;
+
+/** Needs the tool at the absolute path `tool`; throws TOOL_FAILED when that itself fails. */
+export function xzChild(tool: string, image: string, pipes: PipeMaker = nativePipe): Unpacker {
+  return new XzUnpacker(tool, image, pipes);
+}
+
+/**
+ * `spawn` makes socket pairs and reads them into a new buffer each time. A pipe that is read straight into the ring
+ * takes half of the processor time, which xz(1) needs itself.
+ */
+function nativePipe(): ReturnType<PipeMaker> {
+  if (process.platform !== 'linux') return null;
+  try {
+    return makePipe(pipeBytes);
+  } catch {
+    return null;
+  }
+}
+
+class XzUnpacker implements Unpacker {
+  readonly #tool: string;
+  readonly #image: string;
+  readonly #pipes: PipeMaker;
+  #child: XzChild | undefined;
+  #stored = 0;
+
+  constructor(tool: string, image: string, pipes: PipeMaker) {
+    this.#tool = tool;
+    this.#image = image;
+    this.#pipes = pipes;
+  }
+
+  async push(input: Uint8Array, out: SlotWriter): Promise<void> {
+    this.#child ??= new XzChild(this.#tool, out, this.#pipes);
+    this.#stored += input.length;
+    if (!(await this.#child.write(input))) await this.#end(this.#child);
+  }
+
+  async finish(out: SlotWriter): Promise<void> {
+    this.#child ??= new XzChild(this.#tool, out, this.#pipes);
+    this.#child.endInput();
+    await this.#end(this.#child);
+  }
+
+  async close(): Promise<void> {
+    this.#child?.stop();
+    await this.#child?.ended;
+  }
+
+  async #end(child: XzChild): Promise<void> {
+    const ending = await child.ended;
+    if (child.thrown) throw child.thrown.error;
+    const problem = this.#failureOf(ending);
+    if (problem) throw problem;
+  }
+
+  #failureOf({ code, signal, error, complaint }: Ending): Failure | null {
+    if (code === 0) return null;
+    const image = this.#image;
+    const format = 'xz';
+    const failed = (problem: string) =>
+      failure('TOOL_FAILED', { tool: this.#tool, purpose: `unpack ${image}`, problem }, error);
+    const unsupported = (feature: string) => failure('IMAGE_UNSUPPORTED', { image, format, feature });
+
+    if (error) return failed(error.message);
+    // xz(1), EXIT STATUS: 2 is a warning, for example about a check that cannot be verified.
+    if (code === 2) return unsupported('a check that xz cannot verify');
+    const lines = complaint.split('\n').filter((line) => line.trim() !== '');
+    const mark = '(stdin): ';
+    const about = lines.findLast((line) => line.includes(mark));
+    if (code !== 1 || about === undefined) {
+      return failed(
+        lines.at(-1)?.slice(0, 300) ?? `it ended with ${signal === null ? `status ${code}` : signal}`,
+      );
+    }
+    const problem = about.slice(about.indexOf(mark) + mark.length, 300);
+    if (problem.startsWith('Unexpected end of input') || this.#stored < magicBytes) {
+      return failure('IMAGE_TRUNCATED', { image, format, offset: this.#stored });
+    }
+    if (problem.startsWith('Memory usage limit')) {
+      return unsupported(`a dictionary that takes more than ${memoryLimit} of memory`);
+    }
+    if (problem.startsWith('Unsupported')) return unsupported('filters or options that xz does not know');
+    if (/^(Cannot allocate memory|Internal error)/.test(problem)) return failed(problem);
+    return failure('IMAGE_CORRUPT', { image, format, problem });
+  }
+}
 
 interface Ending {
   readonly code: number | null;
   readonly signal: string | null;
   /** Why the child could not be started at all. */
   readonly error?: Error;
+  /** The end of what it printed about itself. */
+  readonly complaint: string;
 }
 
-/** Throws TOOL_FAILED when `tool` itself fails. */
-export function xzChild(tool: string, image: string): Unpacker {
-  return new XzChild(tool, image);
-}
-
-class XzChild implements Unpacker {
-  readonly #tool: string;
-  readonly #image: string;
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+/**
+ * The child with its pipes. Its output is read as it comes, between pushes too, into the writer of the first push;
+ * `space` blocks the thread while the ring is full.
+ */
+class XzChild {
   /** Resolves when the child is gone and all it printed was read. */
-  readonly #ended: Promise<Ending>;
-  #out: SlotWriter | undefined;
-  #stored = 0;
+  readonly ended: Promise<Ending>;
+  /** What the slot writer threw; the child is stopped then. */
+  thrown: { readonly error: unknown } | undefined;
+  readonly #child: ChildProcess;
+  readonly #output: Readable | null;
   #complaint = '';
-  #thrown: { readonly error: unknown } | undefined;
-  /** Set once `close` may no longer kill the child, because its number may belong to another. */
+  /** A child that is gone is not killed: its number may belong to another. */
   #gone = false;
 
-  constructor(tool: string, image: string) {
-    this.#tool = tool;
-    this.#image = image;
-    const limits = ['--threads=0', `--memlimit-decompress=${memoryLimit}`];
-    // A session of its own: Ctrl+C on the terminal is for bty, which then ends the child.
-    const child = spawn(tool, ['--decompress', '--stdout', '--format=xz', '--quiet', ...limits], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      env: { LC_ALL: 'C', PATH: process.env.PATH ?? '/usr/bin:/bin' },
-      detached: process.platform !== 'win32',
-      windowsHide: true,
-    });
-    this.#child = child;
-    this.#ended = new Promise((resolve) => {
-      child.once('error', (error) => resolve({ code: null, signal: null, error }));
-      child.once('close', (code, signal) => resolve({ code, signal }));
-    });
-    child.once('exit', () => {
-      this.#gone = true;
-    });
-    // What is wrong with the pipes shows in how the child ends.
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => {});
-    child.stdout.on('data', (bytes: Buffer) => this.#receive(bytes));
-    child.stderr.on('data', (bytes: Buffer) => {
+  constructor(tool: string, out: SlotWriter, pipes: PipeMaker) {
+    const pipe = pipes();
+    try {
+      this.#child = start(tool, pipe?.write ?? 'pipe');
+    } catch (error) {
+      if (pipe) closeEnd(pipe.read);
+      throw error;
+    } finally {
+      if (pipe) closeEnd(pipe.write);
+    }
+    this.#output = pipe ? this.#readInto(out, pipe.read) : this.#child.stdout;
+    if (!pipe) this.#output?.on('data', (bytes: Buffer) => this.#guard(() => emit(bytes, out)));
+    this.#child.stderr?.on('data', (bytes: Buffer) => {
       this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(-complaintBytes);
     });
+    // What is wrong with the pipes shows in how the child ends.
+    for (const stream of this.#streams()) stream.on('error', () => {});
+    this.ended = this.#end();
   }
 
-  async push(input: Uint8Array, out: SlotWriter): Promise<void> {
-    this.#out = out;
-    this.#stored += input.length;
-    const refused = await new Promise<boolean>((resolve) => {
-      this.#child.stdin.write(input, (error) => resolve(error != null));
-    });
-    if (this.#thrown) throw this.#thrown.error;
-    if (refused) await this.#end();
+  /** False when the child takes no more input, or the slot writer threw. */
+  async write(input: Uint8Array): Promise<boolean> {
+    const { stdin } = this.#child;
+    if (!stdin || this.thrown) return false;
+    const error = await new Promise((resolve) => stdin.write(input, resolve));
+    return !error && !this.thrown;
   }
 
-  async finish(out: SlotWriter): Promise<void> {
-    this.#out = out;
-    this.#child.stdin.end();
-    await this.#end();
+  endInput(): void {
+    this.#child.stdin?.end();
   }
 
-  async close(): Promise<void> {
-    this.#stop();
-    await this.#ended;
-  }
-
-  /** Blocks in `space` while the ring is full; nothing more is read from the child meanwhile. */
-  #receive(bytes: Buffer): void {
-    if (this.#thrown || !this.#out) return;
-    try {
-      emit(bytes, this.#out);
-    } catch (error) {
-      this.#thrown = { error };
-      this.#stop();
-    }
-  }
-
-  #stop(): void {
-    const { stdin, stdout, stderr } = this.#child;
-    for (const stream of [stdin, stdout, stderr]) stream.destroy();
+  stop(): void {
+    for (const stream of this.#streams()) stream.destroy();
     if (!this.#gone) this.#child.kill('SIGKILL');
   }
 
-  async #end(): Promise<void> {
-    const ending = await this.#ended;
-    if (this.#thrown) throw this.#thrown.error;
-    const problem = this.#failureOf(ending);
-    if (problem) throw problem;
+  async #end(): Promise<Ending> {
+    const closed = new Promise<Omit<Ending, 'complaint'>>((resolve) => {
+      this.#child.once('error', (error) => resolve({ code: null, signal: null, error }));
+      this.#child.once('close', (code, signal) => resolve({ code, signal }));
+      this.#child.once('exit', () => {
+        this.#gone = true;
+      });
+    });
+    const read = new Promise((resolve) => this.#output?.once('close', resolve) ?? resolve(null));
+    const ending = await closed;
+    await read;
+    return { ...ending, complaint: this.#complaint };
   }
 
-  #failureOf({ code, signal, error }: Ending): Failure | null {
-    const image = this.#image;
-    const format = 'xz';
-    if (code === 0) return null;
-    const lines = this.#complaint.split('\n').filter((line) => line.trim() !== '');
-    const ended = signal === null ? `it ended with status ${code}` : `it was killed by ${signal}`;
-    const failed = (text: string) =>
-      failure('TOOL_FAILED', { tool: this.#tool, purpose, problem: text }, error);
-    if (error) return failed(error.message);
-    const about = lines.findLast((line) => line.includes('(stdin): '));
-    // xz(1), EXIT STATUS: 2 is a warning, for example about a check that cannot be verified.
-    if (code === 2) {
-      return failure('IMAGE_UNSUPPORTED', { image, format, feature: 'a check that xz cannot verify' });
-    }
-    if (code !== 1 || about === undefined) return failed(lines.at(-1)?.slice(0, 300) ?? ended);
-    const problem = about.slice(about.indexOf('(stdin): ') + '(stdin): '.length);
-    if (problem.startsWith('Unexpected end of input') || this.#stored < shortestHeader) {
-      return failure('IMAGE_TRUNCATED', { image, format, offset: this.#stored });
-    }
-    if (problem.startsWith('Memory usage limit')) {
-      const feature = `a dictionary that needs more than ${memoryLimit.replace('GiB', ' GiB')} of memory`;
-      return failure('IMAGE_UNSUPPORTED', { image, format, feature });
-    }
-    if (problem.startsWith('Unsupported')) {
-      return failure('IMAGE_UNSUPPORTED', {
-        image,
-        format,
-        feature: 'filters or options that xz does not know',
-      });
-    }
-    if (/^(Cannot allocate memory|Internal error)/.test(problem)) return failed(problem);
-    return failure('IMAGE_CORRUPT', { image, format, problem: problem.slice(0, 300) });
+  #streams(): (Readable | Writable)[] {
+    const { stdin, stderr } = this.#child;
+    return [stdin, stderr, this.#output].filter((stream) => stream !== null && stream !== undefined);
   }
+
+  #readInto(out: SlotWriter, descriptor: number): Readable {
+    const nowhere = new Uint8Array(1 << 12);
+    const socket = new Socket({
+      fd: descriptor,
+      readable: true,
+      writable: false,
+      onread: {
+        buffer: () => this.#guard(() => out.space()) ?? nowhere,
+        callback: (count) => {
+          this.#guard(() => out.advance(count));
+          return true;
+        },
+      },
+    });
+    return socket.resume();
+  }
+
+  #guard<Result>(act: () => Result): Result | undefined {
+    if (this.thrown) return undefined;
+    try {
+      return act();
+    } catch (error) {
+      this.thrown = { error };
+      // Not from inside a read of the pipe that this closes.
+      process.nextTick(() => this.stop());
+      return undefined;
+    }
+  }
+}
+
+function start(tool: string, output: number | 'pipe'): ChildProcess {
+  const options = ['--threads=0', `--memlimit-decompress=${memoryLimit}`];
+  return spawn(tool, ['--decompress', '--stdout', '--format=xz', '--quiet', ...options], {
+    stdio: ['pipe', output, 'pipe'],
+    env: { LC_ALL: 'C', PATH: process.env.PATH ?? '/usr/bin:/bin' },
+    // A session of its own: Ctrl+C on the terminal is for bty, which then ends the child.
+    detached: process.platform !== 'win32',
+    windowsHide: true,
+  });
 }
