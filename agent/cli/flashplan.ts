@@ -58,7 +58,7 @@ export function planText(
               ['Mounted at', report.mountpoints.length > 0 ? report.mountpoints : 'nowhere'],
             ] as const,
         ),
-        ['Verification', verification[plan.verify]],
+        ['Verification', plan.blockMap && plan.verify === 'full' ? mapped : verification[plan.verify]],
         [
           'Block map',
           plan.blockMap ? `${plan.blockMap.name}, ${bytes(plan.blockMap.mappedBytes)} in use` : null,
@@ -81,6 +81,8 @@ const verification = {
   written: 'written (what was transferred is read back)',
   none: 'none',
 } as const;
+
+const mapped = 'full (all that the block map names is read back)';
 
 function bytes(count: number | null): string {
   if (count === null) return 'unknown until unpacked';
