@@ -77,7 +77,7 @@ export class Disk {
     if (!force && !this.#uneven && stat.blocks * 512 >= this.bytes) return;
     const handle = await open(this.device, constants.O_WRONLY | constants.O_DIRECT);
     try {
-      const pattern = aligned().fill('old data ');
+      const pattern = aligned().fill('old data');
       for (let at = 0; at < this.bytes; at += pattern.length) {
         signal.throwIfAborted();
         await writeAll(handle, pattern.subarray(0, Math.min(pattern.length, this.bytes - at)), at);

@@ -109,6 +109,9 @@ const method = `- Before each measurement the image is read once, so that it com
   iflag=fullblock conv=fsync\`. Pipelines are connected by pipes without a shell. \`bmaptool\` has its block map and writes
   only the mapped blocks.
 - The pipeline of the read-back is given the unpacked image to compare with, which saves it a second decompression.
+- Rows that say SHA-256 compute it over the stored bytes, which no other tool here does. A qcow2 image and one with a
+  block map are read out of order and in part, so there it is not computed; the block map's own checksums are checked,
+  by bmaptool too.
 - CPU seconds are those of all processes of a contender, as the kernel counts them for a parent that waits; work of the
   loop device's kernel threads is nobody's. They may be as many as the pipeline's and those of SHA-256 over the stored bytes.
 - Memory is the largest sum of the resident sets of all processes of a contender, looked at every 20 ms. Pages that two

@@ -99,7 +99,8 @@ async function takeTurn(
   } catch (error) {
     signal.throwIfAborted();
     tally.failed = true;
-    tally.out = error instanceof Error ? error.message : String(error);
+    const message = error instanceof Error ? error.message : String(error);
+    tally.out = message.replaceAll(`${images.folder}/`, '');
     race.say(`${label}  FAILED: ${tally.out}`);
   }
 }
