@@ -51,11 +51,31 @@ test('workers give the same bytes and the same failures, however many there are'
   await failsWith(unpackWith(2, stored.subarray(0, stored.length - 9)), 'IMAGE_TRUNCATED');
 });
 
+const workersRun = () => process.getActiveResourcesInfo().includes('MessagePort');
+
+test('an image of one block needs no worker', { skip }, async () => {
+  const image = imageBytes(400_000);
+  const unpacker = bzip2Unpacker('image.bz2', { workers: 2 });
+  const out = new CollectingWriter();
+  try {
+    await unpacker.push(pack(image), out);
+    await unpacker.finish(out);
+    assert.ok(!workersRun());
+  } finally {
+    await unpacker.close();
+  }
+  assert.equal(digest(out.bytes()), digest(image));
+});
+
 test('workers end with the unpacker, also when it is closed halfway', { skip }, async () => {
   const unpacker = bzip2Unpacker('image.bz2', { workers: 2 });
-  await unpacker.push(pack(imageBytes(1_500_000), 1), new CollectingWriter());
-  await unpacker.close();
-  assert.ok(!process.getActiveResourcesInfo().includes('MessagePort'));
+  try {
+    await unpacker.push(pack(imageBytes(1_500_000), 1), new CollectingWriter());
+    assert.ok(workersRun());
+  } finally {
+    await unpacker.close();
+  }
+  assert.ok(!workersRun());
 });
 
 test('streams that follow one another are one image, empty ones too', { skip }, async () => {
@@ -172,7 +192,8 @@ test('no stored bytes make the unpacker hang, crash or overflow', { skip }, asyn
 
 test('endless stored bytes without a magic are refused, not collected', { skip }, async () => {
   const stored = Buffer.concat([pack(imageBytes(3000)).subarray(0, 30), Buffer.alloc(9 << 20, 0x55)]);
-  await failsWith(unpack(stored, { chunk: 1 << 20 }), 'IMAGE_CORRUPT');
+  for (const workers of [0, 1])
+    await failsWith(unpackWith(workers, stored, { chunk: 1 << 20 }), 'IMAGE_CORRUPT');
 });
 
 /** A stream of blocks that are given by their symbols, each coded in 8 bits, so that any bits can be placed. */

@@ -130,7 +130,7 @@ class Bzip2Unpacker implements Unpacker {
   /** Hands blocks to the pool until it is full; returns true if all stored bytes were looked through. */
   #decodeAhead(): boolean {
     for (;;) {
-      while (this.#considered + 1 < this.#marks.length) {
+      while (this.#considered + 1 < this.#marks.length && !this.#patient) {
         if (this.#pool.full || this.#length - this.#local / 8 > storedLimit) return false;
         const mark = this.#marks[this.#considered++];
         const next = this.#marks[this.#considered];
@@ -149,10 +149,16 @@ class Bzip2Unpacker implements Unpacker {
     }
   }
 
+  /** True while at most one block and its end are known: that is no reason yet to start workers. */
+  get #patient(): boolean {
+    if (this.#finishing || !this.#pool.cold || this.#marks.length > 2) return false;
+    return this.#endBit - this.#bit < storedBlockLimit * 8;
+  }
+
   #decode(bit: number, end: number, extent: Block['extent']): Block {
     const first = Math.floor(bit / 8);
     const bytes = this.#stored.subarray(first - this.#base, Math.ceil(end / 8) - this.#base);
-    const job = this.#pool.decode(bytes, bit - first * 8, end - first * 8);
+    const job = this.#pool.decode(bytes, bit - first * 8, end - first * 8, this.#finishing);
     const block: Block = { job, base: first * 8, extent };
     this.#blocks.set(bit, block);
     return block;
@@ -232,6 +238,7 @@ class Bzip2Unpacker implements Unpacker {
 
   /** Starts decoding the block at `#bit`, which was not decoded ahead. */
   #decodeNow(): Block | 'input' {
+    if (this.#patient) return 'input';
     const next = this.#marks.find(({ bit }) => bit > this.#bit);
     return next ? this.#decode(this.#bit, next.bit, 'cut') : this.#decodeMore();
   }

@@ -31,7 +31,7 @@ interface Member {
 
 export class BlockPool {
   readonly #size: number;
-  readonly #decoder: BlockDecoder | null;
+  #decoder: BlockDecoder | null = null;
   readonly #members: Member[] = [];
   readonly #jobs = new Map<number, { readonly job: BlockJob; readonly member: Member }>();
   readonly #inputs: SharedArrayBuffer[] = [];
@@ -43,10 +43,13 @@ export class BlockPool {
   #wake: (() => void) | null = null;
   #closed = false;
 
-  /** With no workers, blocks are decoded in the calling thread as they are handed in. */
   constructor(workers = Math.min(availableParallelism(), mostWorkers)) {
     this.#size = workers;
-    this.#decoder = workers === 0 ? new BlockDecoder() : null;
+  }
+
+  /** True when a block would have to wait for a worker to start, which takes longer than to decode a block. */
+  get cold(): boolean {
+    return this.#size > 0 && this.#members.length === 0;
   }
 
   /** True when enough blocks are under way to keep all workers busy; more would only cost memory. */
@@ -54,8 +57,11 @@ export class BlockPool {
     return this.#held >= 2 * this.#size + 2;
   }
 
-  /** Starts decoding: `stored` is copied; `start` and `end` are bits in it. */
-  decode(stored: Uint8Array, start: number, end: number): BlockJob {
+  /**
+   * Starts decoding: `stored` is copied; `start` and `end` are bits in it. With `last`, when no more blocks are to
+   * be expected, and in a pool of no workers, none is started: the block is decoded before this returns.
+   */
+  decode(stored: Uint8Array, start: number, end: number, last: boolean): BlockJob {
     const needed = stored.length + blockSlack;
     const pooled = needed <= usualInput ? (this.#inputs.pop() ?? new SharedArrayBuffer(usualInput)) : null;
     const input = pooled ?? new SharedArrayBuffer(needed);
@@ -64,7 +70,8 @@ export class BlockPool {
 
     const job = new BlockJob(input, output);
     this.#held++;
-    if (this.#decoder) {
+    if (this.#size === 0 || (last && this.#members.length === 0)) {
+      this.#decoder ??= new BlockDecoder();
       const result = this.#decoder.decode(new Uint8Array(input), start, end, decodedBlock(output));
       this.#done(job, result);
       return job;
