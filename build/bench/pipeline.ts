@@ -22,6 +22,11 @@ export interface Usage {
 const patience = 5000;
 const keptError = 2000;
 
+/** The environment without variables that change how Node.js runs, which also is what we measure. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_')),
+);
+
 let knownPageBytes: number | undefined;
 /** Bytes of a page of memory: 4096, on some arm64 kernels 16384 or 65536. */
 function pageBytes(): number {
@@ -80,7 +85,7 @@ async function runPipeline(
     for (const [index, [program, ...args]] of commands.entries()) {
       const input = pipes[index - 1]?.readEnd ?? 'ignore';
       const output = pipes[index]?.writeEnd ?? 'ignore';
-      const child = spawn(program, args, { stdio: [input, output, 'pipe'] });
+      const child = spawn(program, args, { stdio: [input, output, 'pipe'], env: environment });
       children.push(child);
       ends.push(problemOf(child, program));
       if (child.pid !== undefined) pids.push(child.pid);
