@@ -108,9 +108,24 @@ export async function* producePacked(source: PackedSource, ring: Ring, meter: Me
   } finally {
     source.signal.removeEventListener('abort', stop);
     input.close();
-    await worker.terminate();
+    await ended(worker);
     await feeding;
   }
+}
+
+/** Milliseconds that the unpack worker has to end its children; it may be blocked. */
+const closing = 500;
+
+async function ended(worker: Worker): Promise<void> {
+  const close: UnpackRequest = 'close';
+  worker.postMessage(close);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, closing);
+  });
+  await Promise.race([new Promise<void>((resolve) => worker.once('exit', () => resolve())), late]);
+  clearTimeout(timer);
+  await worker.terminate();
 }
 
 async function feed(source: PackedSource, input: Ring, worker: Worker, replies: Replies, meter: Meter) {

@@ -28,9 +28,10 @@ export async function unpackStart(packed: PackedAs, stored: Uint8Array, image: s
     await unpacker.push(stored, out);
     await unpacker.finish(out);
   } catch (error) {
-    if (!(error instanceof Enough || error instanceof Failure)) throw error;
-    // A stream that is damaged from its first byte is told now rather than after the disk was cleared.
-    if (error instanceof Failure && filled === 0 && error.code === 'IMAGE_CORRUPT') throw error;
+    if (error instanceof Failure) {
+      // What fails from its first byte is told now rather than after the disk was cleared.
+      if (filled === 0 && error.code !== 'IMAGE_TRUNCATED') throw error;
+    } else if (!(error instanceof Enough)) throw error;
   } finally {
     await unpacker.close();
   }

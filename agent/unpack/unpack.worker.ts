@@ -10,8 +10,8 @@ export interface UnpackWorkerData {
   readonly input: RingHandle;
   readonly output: RingHandle;
 }
-/** To the worker: a filled slot of the input ring, or the end of the input. */
-export type UnpackRequest = { readonly slot: number; readonly length: number } | 'finish';
+/** To the worker: a filled slot of the input ring, the end of the input, or the end of the work. */
+export type UnpackRequest = { readonly slot: number; readonly length: number } | 'finish' | 'close';
 /** From the worker. */
 export type UnpackReply =
   | { readonly kind: 'filled'; readonly slot: number; readonly length: number }
@@ -58,7 +58,7 @@ class Slots implements SlotWriter {
 const slots = new Slots();
 const unpacker = makeUnpacker(data.packed, data.image);
 
-async function serve(request: UnpackRequest): Promise<void> {
+async function serve(request: Exclude<UnpackRequest, 'close'>): Promise<void> {
   if (request === 'finish') {
     await unpacker.finish(slots);
     slots.flush();
@@ -74,10 +74,18 @@ let turn: Promise<void> = Promise.resolve();
 let over = false;
 port.on('message', (request: UnpackRequest) => {
   turn = turn.then(async () => {
+    if (request === 'close') {
+      // Children and threads of the unpacker end before this thread does.
+      if (!over) await unpacker.close();
+      port.close();
+      return;
+    }
     if (over) return;
     try {
       await serve(request);
-      if (request === 'finish') await unpacker.close();
+      if (request !== 'finish') return;
+      over = true;
+      await unpacker.close();
     } catch (error) {
       over = true;
       await unpacker.close();
