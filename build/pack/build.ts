@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
@@ -10,8 +20,9 @@ import { workerEntry, workerNames } from '../../agent/system/worker.ts';
  * module, so that it runs on a machine without this checkout.
  */
 const root = join(import.meta.dirname, '..', '..');
-const work = join(root, 'dist', 'work');
 const bin = join(root, 'dist', 'bin');
+mkdirSync(bin, { recursive: true });
+const work = mkdtempSync(join(root, 'dist', 'work-'));
 const version = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
 /** What the single executable looks for to find its blob (Node.js documentation, single executable applications). */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
@@ -52,12 +63,13 @@ async function executable(name: string, entry: string): Promise<void> {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
 
-  const target = join(bin, name);
-  rmSync(target, { force: true });
+  const target = join(work, name);
   copyFileSync(process.execPath, target);
   chmodSync(target, 0o755);
   inject(target, blob);
-  const size = (statSync(target).size / 1e6).toFixed(0);
+  // Whoever runs the program meanwhile has the old one or the new one, never a part.
+  renameSync(target, join(bin, name));
+  const size = (statSync(join(bin, name)).size / 1e6).toFixed(0);
   process.stdout.write(`dist/bin/${name}: ${size} MB, bty ${version}\n`);
 }
 
@@ -75,8 +87,8 @@ function nativeModule(): string {
   return join(dirname(found), `${process.platform}_${process.arch}`, 'koffi.node');
 }
 
-rmSync(work, { recursive: true, force: true });
-mkdirSync(work, { recursive: true });
-mkdirSync(bin, { recursive: true });
-await executable('bty', 'agent/main.ts');
-rmSync(work, { recursive: true, force: true });
+try {
+  await executable('bty', 'agent/main.ts');
+} finally {
+  rmSync(work, { recursive: true });
+}
