@@ -25,7 +25,7 @@ test('bytes pass through a pipeline of programs to its end', { skip }, async (co
 
 test('CPU time of a child of a child and of every part of the work is counted', { skip }, async () => {
   const busy = 'const end = process.cpuUsage().user + 150000; while (process.cpuUsage().user < end);';
-  const nested = `require('child_process').execFileSync(process.execPath, ['-e', ${JSON.stringify(busy)}])`;
+  const nested = `require('node:child_process').execFileSync(process.execPath, ['-e', ${JSON.stringify(busy)}])`;
   const { cpu, wall } = await measure([[script(nested)], [script(busy)]]);
   assert.ok(cpu >= 0.29, `${cpu} s`);
   assert.ok(wall > 0.29, `${wall} s`);

@@ -97,6 +97,11 @@ async function runPipeline(
     const problem = (await Promise.all(ends)).findLast((found) => found !== null);
     signal?.throwIfAborted();
     if (problem) throw new Error(problem);
+  } catch (error) {
+    // spawn itself may fail, for example with ETXTBSY, when others of the pipeline run already.
+    stop();
+    await Promise.all(ends);
+    throw error;
   } finally {
     signal?.removeEventListener('abort', stop);
   }

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Cleanup } from './cleanup.ts';
 import { measure } from './pipeline.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -15,6 +16,15 @@ export async function builtProgram(say: (text: string) => void, signal: AbortSig
     await measure([[[process.execPath, ...process.execArgv, script]]], signal);
   }
   return program;
+}
+
+/** A copy of `file` in a folder of its own below `parent`: another build must not change what is measured. */
+export function copyOf(file: string, parent: string, cleanup: Cleanup): string {
+  const folder = mkdtempSync(join(parent, 'bty-bench-program-'));
+  cleanup.add(() => rmSync(folder, { recursive: true, force: true }));
+  const copy = join(folder, 'bty');
+  copyFileSync(file, copy);
+  return copy;
 }
 
 /** When the newest file at or below `path` was changed. Tests are no part of the program. */

@@ -8,7 +8,7 @@ import { Images } from './image.ts';
 import { business, describeMachine, hashSecondsPerByte } from './machine.ts';
 import { isFullRun, type Medium, type Options, parseOptions, usage } from './options.ts';
 import { measure } from './pipeline.ts';
-import { builtProgram } from './program.ts';
+import { builtProgram, copyOf } from './program.ts';
 import { type Findings, markdownReport, textReport } from './report.ts';
 import { runRounds, type Tallies } from './rounds.ts';
 import { type Spread, spread } from './statistics.ts';
@@ -66,7 +66,8 @@ const imagesFor = ({ work, mebibytes }: Options, signal: AbortSignal) =>
 async function bench(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Promise<Findings> {
   checkRights();
   const wanted = wantedGroups(chosen);
-  const program = chosen.program ?? (await builtProgram(say, signal));
+  const built = chosen.program ?? (await builtProgram(say, signal));
+  const program = copyOf(built, diskFolder(chosen.work), cleanup);
   const version = execFileSync(program, ['--version'], { encoding: 'utf8' }).trim().replace(/^bty /, '');
   const images = imagesFor(chosen, signal);
   const media = wanted.length === 0 ? [] : chosen.media;
