@@ -19,9 +19,9 @@ export const rules: readonly Rule[] = [
     folder: 'agent',
     folders: ['shared'],
     node: true,
-    packages: ['@foxglove/wasm-bz2', 'koffi', 'saxes', 'smol-toml', 'xxhash-wasm', 'xz-decompress', 'yauzl'],
+    packages: ['koffi', 'saxes', 'smol-toml', 'xxhash-wasm', 'xz-decompress', 'yauzl'],
   },
-  { folder: 'build', folders: ['shared', 'agent'], node: true, packages: ['esbuild', 'postject'] },
+  { folder: 'build', folders: ['agent'], node: true, packages: ['esbuild', 'postject'] },
 ];
 /** What tests may import besides: any folder's test helpers stay in their folder. */
 const inTests = ['fast-check'];
