@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
+import { testFiles } from './files.ts';
 import { installNeeds } from './needs.ts';
 
 /**
@@ -10,7 +10,6 @@ import { installNeeds } from './needs.ts';
  * last line is the total, alone; before it stand the failures and, with their reasons, the skipped tests.
  */
 const root = join(import.meta.dirname, '..', '..');
-const folders = ['shared', 'agent', 'netboot', 'app', 'build'];
 const only = process.argv.slice(2);
 
 interface Told {
@@ -20,23 +19,6 @@ interface Told {
 const failed: Told[] = [];
 const skipped: Told[] = [];
 let passed = 0;
-
-function testFiles(): string[] {
-  return folders
-    .flatMap((folder) => {
-      try {
-        return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
-          join(folder, name),
-        );
-      } catch {
-        return [];
-      }
-    })
-    .filter(
-      (name) => name.endsWith('.test.ts') && (only.length === 0 || only.some((part) => name.includes(part))),
-    )
-    .sort();
-}
 
 function check(title: string, command: string, args: readonly string[]): void {
   const result = spawnSync(join(root, 'node_modules', '.bin', command), args, {
@@ -55,7 +37,7 @@ if (only.length === 0) {
 }
 
 const began = performance.now();
-const files = testFiles();
+const files = testFiles(root, only);
 const stream = run({
   files: files.map((name) => join(root, name)),
   concurrency: Math.max(1, Math.min(2, availableParallelism())),
