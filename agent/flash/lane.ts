@@ -26,6 +26,7 @@ export class Lane {
   readonly #seconds: Partial<Record<TargetPhase, number>> = {};
   #disk: DiskHandle | undefined;
   #failing: Promise<void> | undefined;
+  #ending: Promise<void> | undefined;
   #phase: TargetPhase | undefined;
   #phaseBegan = 0;
   #verified = 0;
@@ -62,7 +63,7 @@ export class Lane {
   }
 
   async #fail(error: unknown): Promise<void> {
-    if (this.outcome) return;
+    if (this.#ending) return await this.#ending;
     const reason = this.#cancelledOr(error);
     // A disk that failed by itself says so, whatever ended the pass.
     const told = this.writer?.failed && reason.code !== 'CANCELLED';
@@ -75,7 +76,8 @@ export class Lane {
   async complete(pass: Pass, result: PassResult): Promise<void> {
     const { writer } = this;
     if (this.#failing) return await this.#failing;
-    if (!writer || this.outcome) return;
+    if (this.#ending) return await this.#ending;
+    if (!writer) return;
     try {
       await this.#whileWanted(writer.settled());
       this.#checkDigest(result);
@@ -205,8 +207,13 @@ export class Lane {
     this.#phaseBegan = at;
   }
 
-  async #end(reason: Failure | null, verified: boolean): Promise<void> {
-    if (this.outcome) return;
+  /** Ends the lane; the first call decides, and every call resolves when the end was told. */
+  #end(reason: Failure | null, verified: boolean): Promise<void> {
+    this.#ending ??= this.#finish(reason, verified);
+    return this.#ending;
+  }
+
+  async #finish(reason: Failure | null, verified: boolean): Promise<void> {
     this.outcome = reason === null ? 'done' : reason.code === 'CANCELLED' ? 'cancelled' : 'failed';
     this.#leave();
     await this.#close();
