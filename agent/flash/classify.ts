@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Failure, Failure as FailureClass, failure } from '../../shared/failure.ts';
 import type { DiskHandle } from '../disk/handle.ts';
 
@@ -13,7 +14,7 @@ export async function classify(
   if (error instanceof FailureClass) return error;
   const target = disk.path;
   // An unplugged disk says ENOSPC, EIO or ENXIO depending on its driver, so its size is asked: it is 0 then.
-  if (await isGone(disk)) return failure('DISK_VANISHED', { target, ...range }, error);
+  if (await isGone(disk, error)) return failure('DISK_VANISHED', { target, ...range }, error);
   const problem = describe(error);
   if (action === 'flush') return failure('FLUSH_FAILED', { target, problem }, error);
   if (action === 'read') return failure('READ_BACK_FAILED', { target, ...range, problem }, error);
@@ -22,16 +23,29 @@ export async function classify(
   return failure('WRITE_FAILED', { target, ...range, problem }, error);
 }
 
-async function isGone(disk: DiskHandle): Promise<boolean> {
-  try {
-    return (await disk.currentSize()) === 0;
-  } catch {
-    return true;
+/** Milliseconds in which Linux takes away a disk whose requests fail because it was unplugged, and between looks. */
+const leaving = 300;
+const glance = 30;
+
+async function isGone(disk: DiskHandle, error: unknown): Promise<boolean> {
+  // Requests fail while the driver still says goodbye; only then is the size 0 (del_gendisk of block/genhd.c).
+  const { code = '' } = error as NodeJS.ErrnoException;
+  const looks = ['EIO', 'ENODEV', 'ENXIO'].includes(code) ? leaving / glance : 0;
+  for (let look = 0; ; look++) {
+    try {
+      if ((await disk.currentSize()) === 0) return true;
+    } catch {
+      return true;
+    }
+    if (look >= looks) return false;
+    await pause(glance);
   }
 }
 
 const words: Readonly<Record<string, string>> = {
   EIO: 'input/output error (EIO)',
+  ENODEV: 'the system took it out of service (ENODEV)',
+  ENXIO: 'the system took it out of service (ENXIO)',
   EROFS: 'it became read-only (EROFS)',
   EACCES: 'access was denied (EACCES)',
   EPERM: 'the operation is not permitted (EPERM)',
