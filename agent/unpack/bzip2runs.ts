@@ -32,7 +32,7 @@ class Writer {
       const count = this.#room(end - from);
       const space = this.#space;
       const used = this.#used;
-      if (count <= 32) {
+      if (count <= 100) {
         for (let at = 0; at < count; at++) space[used + at] = block[from + at] as number;
       } else {
         space.set(block.subarray(from, from + count), used);
