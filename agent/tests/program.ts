@@ -1,6 +1,7 @@
 /** Runs `bty` as a person does: in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -22,6 +23,28 @@ export interface Ended {
 
 export const entry = join(import.meta.dirname, '..', 'main.ts');
 
+export interface Descendant {
+  readonly pid: number;
+  readonly parent: number;
+  /** When it was started; tells it from a later process of the same number. */
+  readonly started: string;
+}
+
+/** One process as proc_pid_stat(5) tells it, null when it is gone or only waits to be collected. */
+async function readStat(name: string): Promise<Descendant | null> {
+  const text = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '');
+  // The second field is the name in parentheses, which may hold anything.
+  const [state = 'Z', parent, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  if (state === 'Z') return null;
+  return { pid: Number(name), parent: Number(parent), started: rest[17] ?? '' };
+}
+
+/** Those of `family` that still live. */
+export async function alive(family: readonly Descendant[]): Promise<readonly Descendant[]> {
+  const now = await Promise.all(family.map(({ pid }) => readStat(`${pid}`)));
+  return family.filter(({ started }, index) => now[index]?.started === started);
+}
+
 export interface ProgramOptions {
   /** Whether standard input is a pipe of ours; else it is empty. */
   readonly feed?: boolean;
@@ -29,6 +52,9 @@ export interface ProgramOptions {
   /** Sees every line as soon as it is printed. */
   readonly onLine?: (line: EventLine) => void;
 }
+
+/** Milliseconds after which a program is taken for hung and killed. */
+const tooLong = 90_000;
 
 /** A running `bty` whose standard output must be JSON lines only. */
 export class Program {
@@ -41,8 +67,6 @@ export class Program {
   constructor(args: readonly string[], { feed = false, uid, onLine }: ProgramOptions = {}) {
     this.#child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', entry, ...args], {
       stdio: [feed ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-      // A process group of its own shows whether it left children behind.
-      detached: true,
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     this.pid = this.#child.pid ?? 0;
@@ -67,6 +91,7 @@ export class Program {
     const end = this.ended.finally(() => {
       over = true;
     });
+    end.catch(() => {});
     for (;;) {
       const found = this.#lines.find(fits);
       if (found) return found;
@@ -82,14 +107,19 @@ export class Program {
     this.#child.kill(signal);
   }
 
-  /** True while a process of the program's group lives. */
-  get leftChildren(): boolean {
-    try {
-      process.kill(-this.pid, 0);
-      return true;
-    } catch {
-      return false;
+  /** The processes that it has started, and those that they have. */
+  async descendants(): Promise<readonly Descendant[]> {
+    const all = await Promise.all(
+      (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(readStat),
+    );
+    const found = new Set([this.pid]);
+    // A child may have a lower number than its parent, so the family is looked through until nobody is new.
+    for (let before = 0; before < found.size; ) {
+      before = found.size;
+      for (const one of all) if (one && found.has(one.parent)) found.add(one.pid);
     }
+    found.delete(this.pid);
+    return all.filter((one) => one !== null && found.has(one.pid)) as Descendant[];
   }
 
   async #read(onLine: ((line: EventLine) => void) | undefined): Promise<Ended> {
@@ -99,15 +129,29 @@ export class Program {
     stderr.setEncoding('utf8').on('data', (text: string) => {
       complaints += text;
     });
+    let hung = false;
+    const timer = setTimeout(() => {
+      hung = true;
+      this.#child.kill('SIGKILL');
+    }, tooLong);
     const closed = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
-    for await (const text of createInterface({ input: stdout })) {
-      const line = JSON.parse(text) as EventLine;
-      this.#lines.push(line);
-      onLine?.(line);
-      this.#news.resolve();
-      this.#news = Promise.withResolvers();
+    try {
+      for await (const text of createInterface({ input: stdout })) {
+        const line = JSON.parse(text) as EventLine;
+        this.#lines.push(line);
+        onLine?.(line);
+        this.#news.resolve();
+        this.#news = Promise.withResolvers();
+      }
+    } catch (error) {
+      this.#child.kill('SIGKILL');
+      throw new Error(`bty printed a line that is no JSON:\n${complaints}`, { cause: error });
+    } finally {
+      await closed;
+      clearTimeout(timer);
     }
     const [code, signal] = await closed;
+    if (hung) throw new Error(`bty was killed after ${tooLong / 1000} s:\n${complaints}`);
     return { code, signal, stderr: complaints, lines: this.#lines };
   }
 }
