@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
+import { staticChecks } from '../check/static.ts';
 import { testFiles } from './files.ts';
 import { installNeeds } from './needs.ts';
 
@@ -20,20 +20,13 @@ const failed: Told[] = [];
 const skipped: Told[] = [];
 let passed = 0;
 
-function check(title: string, command: string, args: readonly string[]): void {
-  const result = spawnSync(join(root, 'node_modules', '.bin', command), args, {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  if (result.status === 0) passed++;
-  else failed.push({ title, text: `${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}` });
-  process.stdout.write(`${result.status === 0 ? 'ok  ' : 'FAIL'} ${title}\n`);
-}
-
 installNeeds();
 if (only.length === 0) {
-  check('the types fit (tsc)', 'tsc', ['-p', '.']);
-  check('the code is formatted and free of lint (biome)', 'biome', ['check', '--error-on-warnings', '.']);
+  for (const { title, complaint } of staticChecks()) {
+    process.stdout.write(`${complaint === null ? 'ok  ' : 'FAIL'} ${title}\n`);
+    if (complaint === null) passed++;
+    else failed.push({ title, text: complaint });
+  }
 }
 
 const began = performance.now();
