@@ -30,29 +30,40 @@ export interface Race {
 
 export type Tallies = ReadonlyMap<Contender, Tally>;
 
-/** Lets all contenders of all groups run in every round, each time in another order. */
+/**
+ * Lets all contenders of all groups run in every round, each time in another order. After an abort in the midst of
+ * it, gives what was measured until then.
+ */
 export async function runRounds(race: Race): Promise<ReadonlyMap<Medium, Tallies>> {
   const results = new Map<Medium, Map<Contender, Tally>>();
   for (const disks of race.disks) results.set(disks.medium, await enter(race, disks));
   const began = performance.now();
-  for (let round = 0; round < race.rounds; round++) {
-    for (const disks of rotate(race.disks, round)) {
-      const tallies = results.get(disks.medium) ?? new Map<Contender, Tally>();
-      for (const group of rotate(race.groups, round)) {
-        if (!group.media.includes(disks.medium)) continue;
-        for (const contender of rotate(group.contenders, round)) {
-          const tally = tallies.get(contender);
-          if (tally && tally.out === null) await takeTurn(race, disks, contender, tally, round);
-        }
-        disks.discardMore();
+  try {
+    for (let round = 0; round < race.rounds; round++) {
+      for (const disks of rotate(race.disks, round)) {
+        await runRound(race, disks, results.get(disks.medium) ?? new Map(), round);
+      }
+      if (round === 0 && race.rounds > 1) {
+        const minutes = ((performance.now() - began) / 60_000) * (race.rounds - 1);
+        race.say(`about ${minutes.toFixed(0)} minutes to go`);
       }
     }
-    if (round === 0 && race.rounds > 1) {
-      const minutes = ((performance.now() - began) / 60_000) * (race.rounds - 1);
-      race.say(`about ${minutes.toFixed(0)} minutes to go`);
-    }
+  } catch (error) {
+    if (!race.signal.aborted) throw error;
+    race.say('interrupted; what follows was measured until then');
   }
   return results;
+}
+
+async function runRound(race: Race, disks: Disks, tallies: Tallies, round: number): Promise<void> {
+  for (const group of rotate(race.groups, round)) {
+    if (!group.media.includes(disks.medium)) continue;
+    for (const contender of rotate(group.contenders, round)) {
+      const tally = tallies.get(contender);
+      if (tally && tally.out === null) await takeTurn(race, disks, contender, tally, round);
+    }
+    disks.discardMore();
+  }
 }
 
 /** Says who can take part, and makes what they read. */

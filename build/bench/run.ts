@@ -80,7 +80,7 @@ async function bench(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Pr
   const race = { program, images, disks, groups: wanted, rounds: chosen.rounds, say, signal };
   const tallies = await runRounds(race);
   const list =
-    chosen.only === null || chosen.only.includes(listGroup)
+    !signal.aborted && (chosen.only === null || chosen.only.includes(listGroup))
       ? { wall: await timeList(program, Math.max(5, chosen.rounds), signal), bar: listBar }
       : null;
   keepMeasurements(tallies);
@@ -153,6 +153,7 @@ function keepMeasurements(tallies: ReadonlyMap<Medium, Tallies>): void {
 async function benchAndTell(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
   const findings = await bench(chosen, cleanup, signal);
   process.stdout.write(`\n${textReport(findings)}`);
+  signal.throwIfAborted();
   const report = chosen.report ?? (isFullRun(chosen) ? join(root, 'docs', 'performance.md') : null);
   if (report !== null) {
     writeFileSync(report, markdownReport(findings));
