@@ -91,6 +91,7 @@ export class Lane {
       if (!this.#partitionsRead) this.#notice('the system still uses the old partition table of');
       await this.#end(null, verified);
     } catch (error) {
+      if (this.#phase === 'settling') await this.#whileWanted(writer.blank()).catch(() => {});
       writer.abandon(this.#cancelledOr(error));
       await this.#end(this.#cancelledOr(error), false);
     }

@@ -158,6 +158,14 @@ export class TargetWriter {
     }
   }
 
+  /** Takes the start and the end off the disk again, as far as it still obeys: what failed must not boot. */
+  async blank(): Promise<void> {
+    for (const { offset, length } of this.held.regions) {
+      await this.#store(alignedBytes(length), offset).catch(() => {});
+    }
+    await this.disk.flush().catch(() => {});
+  }
+
   /** Asks the system to read the new partition table; false when it still uses the old one. */
   async rereadPartitions(): Promise<boolean> {
     try {
