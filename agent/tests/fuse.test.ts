@@ -10,9 +10,8 @@ import { deviceAt } from '../disk/testing.ts';
 import { flashImage, type Ran } from '../flash/testing.ts';
 import { imageBytes } from '../unpack/testing.ts';
 import { type DiskFaults, type FaultyLoop, noFaultyLoops, withFaultyLoop } from './faultdisk.ts';
+import { looksBlank, MiB, old } from './look.ts';
 
-const MiB = 1 << 20;
-const old = 0xa5;
 const size = 16 * MiB;
 
 /** As `bty flash` opens a disk: exclusively, with direct I/O. */
@@ -48,12 +47,6 @@ function failedOnce({ outcome, events, results }: Ran, code: string): Readonly<R
   assert.equal(results[0]?.verified, false);
   assert.equal(results[0]?.failure?.code, code);
   return results[0]?.failure?.details ?? {};
-}
-
-function looksBlank(backing: Buffer): void {
-  const zero = Buffer.alloc(MiB);
-  assert.equal(Buffer.compare(backing.subarray(0, MiB), zero), 0, 'the first MiB is zero');
-  assert.equal(Buffer.compare(backing.subarray(-MiB), zero), 0, 'the last MiB is zero');
 }
 
 const skip = noFaultyLoops;
@@ -141,15 +134,17 @@ for (const [how, open] of [
 }
 
 test('a disk that lies about its first MiB is VERIFY_MISMATCH with the block', { skip }, async () => {
-  await onFaultyDisk({ lie: 70_000 }, direct, (ran) => {
+  await onFaultyDisk({ lie: 70_000 }, direct, (ran, _disk, backing) => {
     const { offset, length } = failedOnce(ran, 'VERIFY_MISMATCH');
     assert.equal(offset, 70_000 - (70_000 % 512));
     assert.equal(length, 512);
+    looksBlank(backing);
   });
 });
 
 test('a disk whose first MiB cannot be read back is READ_BACK_FAILED there', { skip }, async () => {
-  await onFaultyDisk({ failRead: 70_000 }, direct, (ran) => {
+  await onFaultyDisk({ failRead: 70_000 }, direct, (ran, _disk, backing) => {
     assert.equal(failedOnce(ran, 'READ_BACK_FAILED').offset, 0);
+    looksBlank(backing);
   });
 });
