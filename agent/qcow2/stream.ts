@@ -212,12 +212,10 @@ class Stream {
     this.#window.use(run.host, stored);
     const cut = stored < run.stored;
     const unpacked = decompressCluster(bytes, this.#header, this.#context.image, run.host, cut);
+    const part = unpacked.then((cluster) => cluster.subarray(run.skip, run.skip + run.length));
     // A failure is met when its turn comes; until then it must not count as unhandled.
-    unpacked.catch(() => {});
-    await this.#give(
-      run.guest,
-      unpacked.then((cluster) => cluster.subarray(run.skip, run.skip + run.length)),
-    );
+    part.catch(() => {});
+    await this.#give(run.guest, part);
   }
 
   async #give(guest: number, bytes: Uint8Array | Promise<Uint8Array>): Promise<void> {
