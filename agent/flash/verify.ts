@@ -54,9 +54,10 @@ export async function verify(work: Verification, sparse: boolean): Promise<boole
   const pending = new Set<Promise<void>>();
   const mismatches: { offset: number; length: number }[] = [];
   let done = 0;
+  let refused = false;
   try {
     for (const piece of pieces(expected, mode, sparse, slotBytes)) {
-      if (skip.aborted || mismatches.length > 0) break;
+      if (skip.aborted || mismatches.length > 0 || refused) break;
       signal.throwIfAborted();
       const slot = await ring.take();
       const check = compare(work, ring, slot, piece)
@@ -69,7 +70,9 @@ export async function verify(work: Verification, sparse: boolean): Promise<boole
       pending.add(check);
       check.then(
         () => pending.delete(check),
-        () => {},
+        () => {
+          refused = true;
+        },
       );
     }
     await Promise.all(pending);
