@@ -62,7 +62,7 @@ function cancelSignal(): AbortSignal {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       if (controller.signal.aborted) process.exit(128 + constants.signals[name]);
-      controller.abort(failure('CANCELLED', {}));
+      controller.abort(failure('CANCELLED', { untouched: true }));
     });
   }
   return controller.signal;

@@ -53,10 +53,13 @@ const table = {
     (d) => `bty met a fault of its own: ${d.problem}`,
     'Please report this with the command you ran.',
   ),
-  CANCELLED: entry<None>(
+  CANCELLED: entry<{ untouched?: boolean }>(
     cancelled,
     499,
-    () => 'The flash was cancelled; the disk has no valid start and does not boot.',
+    (d) =>
+      d.untouched
+        ? 'The flash was cancelled before anything was written; the disk is as it was.'
+        : 'The flash was cancelled; the disk has no valid start and does not boot.',
     'Flash it again to use it.',
   ),
   NEEDS_ROOT: entry<Where>(
@@ -279,10 +282,13 @@ const table = {
     (d) => `${d.target} is read-only.`,
     'Slide the write-protect switch of the card or stick, or choose another disk.',
   ),
-  TARGET_TOO_SMALL: entry<Where & { image: string; imageBytes: number; targetBytes: number }>(
+  TARGET_TOO_SMALL: entry<
+    Where & { image: string; imageBytes: number; atLeast?: boolean; targetBytes: number }
+  >(
     failed,
     409,
-    (d) => `${d.image} needs ${amount(d.imageBytes)}, and ${d.target} holds ${amount(d.targetBytes)}.`,
+    (d) =>
+      `${d.image} needs ${d.atLeast ? 'at least ' : ''}${amount(d.imageBytes)}, and ${d.target} holds ${amount(d.targetBytes)}.`,
     'Choose a larger disk or a smaller image.',
   ),
   TARGET_SIZE_INVALID: entry<Where & { targetBytes: number }>(

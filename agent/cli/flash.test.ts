@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,6 +11,10 @@ import { imageBytes } from '../unpack/testing.ts';
 
 const MiB = 1 << 20;
 const main = join(import.meta.dirname, '..', 'main.ts');
+/** Says "ready" once the program listens for the signal. */
+const readyMark = `data:text/javascript,${encodeURIComponent(
+  "process.on('newListener', (name) => name === 'SIGUSR2' && setImmediate(() => process.stderr.write('ready')));",
+)}`;
 
 interface Ended {
   readonly code: number | null;
@@ -237,5 +242,72 @@ test('neither --dry-run nor --yes, no image and no target are misuse', async () 
     assert.equal((await bty(['flash', '--virtual-disk', disk, '--yes'])).code, 2);
     assert.equal((await bty(['flash', '--image', image, '--yes'])).code, 2);
     assert.equal((await bty(['flash', '--image', `${image}.none`, '--virtual-disk', disk, '--yes'])).code, 2);
+  });
+});
+
+test('a disk that is its own standard input is refused and kept', async () => {
+  await setting(async ({ disk }) => {
+    const before = await readFile(disk);
+    const child = spawn(
+      process.execPath,
+      [
+        '--disable-warning=ExperimentalWarning',
+        main,
+        'flash',
+        '--image',
+        '-',
+        '--virtual-disk',
+        disk,
+        '--yes',
+      ],
+      { stdio: [openSync(disk, 'r'), 'pipe', 'ignore'] },
+    );
+    const out: Buffer[] = [];
+    child.stdout?.on('data', (bytes: Buffer) => out.push(bytes));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(code, 1);
+    assert.match(Buffer.concat(out).toString(), /holds the image/);
+    assert.equal(Buffer.compare(await readFile(disk), before), 0);
+  });
+});
+
+test('a cancel while the first bytes are awaited ends at once and says that nothing was written', async () => {
+  await setting(async ({ disk }) => {
+    const args = ['flash', '--image', '-', '--virtual-disk', disk, '--yes'];
+    const child = spawn(process.execPath, [
+      '--disable-warning=ExperimentalWarning',
+      '--import',
+      readyMark,
+      main,
+      ...args,
+    ]);
+    const err: Buffer[] = [];
+    child.stderr.on('data', (bytes: Buffer) => {
+      err.push(bytes);
+      if (bytes.includes('ready')) child.kill('SIGINT');
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(code, 130);
+    assert.match(Buffer.concat(err).toString(), /before anything was written/);
+  });
+});
+
+test('a refused plan is told as JSON where JSON was asked for', async () => {
+  await setting(async ({ image, disk }) => {
+    const base = [
+      'flash',
+      '--image',
+      image,
+      '--virtual-disk',
+      disk,
+      '--yes',
+      '--json',
+      '--expect-size',
+      '4096',
+    ];
+    const { code, out } = await bty(base);
+    assert.equal(code, 1);
+    assert.equal(JSON.parse(out).outcome, 'refused');
+    assert.equal(JSON.parse(out).failures[0].code, 'TARGET_UNEXPECTED');
   });
 });

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { ExitCode, exitCodeOf, type Failure, failure } from '../../shared/failure.ts';
 import { advance, type FlashState, headline, idle } from '../../shared/flash/advance.ts';
@@ -7,8 +7,9 @@ import { type DiskIdentity, identify, sameDisk } from '../disk/identity.ts';
 import { openDisk } from '../disk/open.ts';
 import { inspectTarget, type TargetReport } from '../disk/target.ts';
 import { flash } from '../flash/flash.ts';
-import type { FlashTarget } from '../flash/plan.ts';
+import type { FlashControl, FlashTarget } from '../flash/plan.ts';
 import { type FlashRequest, type Prepared, prepareFlash } from '../flash/prepare.ts';
+import type { ImageSource } from '../source/source.ts';
 import type { Command } from './command.ts';
 import { planFields, planText } from './flashplan.ts';
 import { type Reporter, reporterFor } from './flashprogress.ts';
@@ -35,15 +36,22 @@ export const runFlash: Command<'flash'> = async (values, { signal }) => {
   ) {
     throw failure('USAGE', { problem: '--expect-serial names one disk, and several targets are given.' });
   }
-  const prepared = await prepareFlash(request, signal);
+  const skip = new AbortController();
+  const onSkip = () => skip.abort();
+  process.on('SIGUSR2', onSkip);
   try {
-    return await planned(values, prepared, signal);
+    const prepared = await prepareFlash(request, signal);
+    try {
+      return await planned(values, prepared, { signal, skipVerify: skip.signal });
+    } finally {
+      await prepared.close();
+    }
   } finally {
-    await prepared.close();
+    process.off('SIGUSR2', onSkip);
   }
 };
 
-async function planned(values: FlashValues, prepared: Prepared, signal: AbortSignal): Promise<ExitCode> {
+async function planned(values: FlashValues, prepared: Prepared, control: FlashControl): Promise<ExitCode> {
   const specs = targetSpecs(values, prepared);
   const reports = await Promise.all(specs.map((spec) => inspectTarget(spec)));
   const identities = await identitiesOf(specs);
@@ -61,34 +69,40 @@ async function planned(values: FlashValues, prepared: Prepared, signal: AbortSig
   const say = values.progress === 'ndjson' || values.json ? printError : print;
   if (lasting.length > 0) {
     say(planText(prepared, reports, lasting));
+    if (values.json) {
+      const told = lasting.map(({ message }) => message);
+      const refused = {
+        dry_run: false,
+        ok: false,
+        outcome: 'refused',
+        errors: told,
+        failures: lasting.map((each) => each.report()),
+      };
+      if (values.progress === 'ndjson')
+        print(visibleJson({ event: 'result', schema_version: '1', command: 'flash', ...refused }));
+      else printJson('flash', refused);
+    }
     return ExitCode.failed;
   }
   await checkRights(specs);
   say(`${planText(prepared, reports, [])}\n`);
   const targets = specs.map((spec, index) => target(spec, reports[index], identities[index]));
-  return run(values, prepared, targets, signal, say);
+  return run(values, prepared, targets, control, say);
 }
 
 async function run(
   values: FlashValues,
   { plan }: Prepared,
   targets: readonly FlashTarget[],
-  signal: AbortSignal,
+  control: FlashControl,
   say: (text: string) => void,
 ): Promise<ExitCode> {
   say(`Writing to ${targets.map(({ target }) => visible(target)).join(', ')} ...`);
   const reporter: Reporter = reporterFor(values.progress);
-  const skip = new AbortController();
-  const onSkip = () => skip.abort();
-  process.on('SIGUSR2', onSkip);
   let state: FlashState = idle;
-  try {
-    for await (const event of flash(plan, targets, { signal, skipVerify: skip.signal })) {
-      state = advance(state, event);
-      reporter(event, state);
-    }
-  } finally {
-    process.off('SIGUSR2', onSkip);
+  for await (const event of flash(plan, targets, control)) {
+    state = advance(state, event);
+    reporter(event, state);
   }
   tellResult(state, say);
   if (values.json) {
@@ -103,7 +117,7 @@ async function run(
 function targetSpecs(values: FlashValues, { plan }: Prepared): TargetSpec[] {
   const { source, imageBytes, image } = plan;
   const common = {
-    ...(source.kind === 'file' && { source: { path: source.location } }),
+    ...sourcePath(source),
     demanded: { serial: values.expectSerial, size: values.expectSize },
     imageBytes,
     imageName: image,
@@ -114,6 +128,13 @@ function targetSpecs(values: FlashValues, { plan }: Prepared): TargetSpec[] {
     ),
     ...(values.virtualDisk ?? []).map((path): TargetSpec => ({ kind: 'virtual', path, ...common })),
   ];
+}
+
+/** What the guard compares the targets with: the file or device that the image is read from. */
+function sourcePath({ kind, location }: ImageSource): { source?: { path: string } } {
+  if (location !== '-') return kind === 'file' ? { source: { path: location } } : {};
+  const input = fstatSync(0);
+  return input.isFile() || input.isBlockDevice() ? { source: { path: '/proc/self/fd/0' } } : {};
 }
 
 /** Null where there is no disk, which the report of the target says better. */

@@ -31,6 +31,8 @@ export class Lane {
   #phaseBegan = 0;
   #verified = 0;
   #partitionsRead = false;
+  /** True from the first write on. */
+  #touched = false;
   #toVerify = 0;
   #lastVerify = 0;
 
@@ -47,6 +49,7 @@ export class Lane {
       this.#disk = await this.#of.open();
       this.#options.control.signal.throwIfAborted();
       this.writer = new TargetWriter(this.#disk, this.#options.writer);
+      this.#touched = true;
       await this.writer.clear();
       this.#enter('writing');
       return true;
@@ -189,7 +192,10 @@ export class Lane {
   }
 
   #cancelledOr(error: unknown): Failure {
-    return this.#options.control.signal.aborted ? failure('CANCELLED', {}, error) : asFailure(error);
+    const untouched = !this.#touched;
+    // A disk that fails while its start is written says so: a cancel comes too late then.
+    const cancelled = this.#options.control.signal.aborted && this.#phase !== 'settling';
+    return cancelled ? failure('CANCELLED', untouched ? { untouched } : {}, error) : asFailure(error);
   }
 
   #notice(text: string): void {

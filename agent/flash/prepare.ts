@@ -3,11 +3,13 @@ import type { VerifyMode } from '../../shared/flash/event.ts';
 import { formatName, type Layout, type Packing } from '../../shared/image.ts';
 import { findBmap } from '../bmap/find.ts';
 import { type BlockMap, loadBmap } from '../bmap/parse.ts';
+import { readPartitionTable } from '../inspect/partitions.ts';
 import { layoutMismatch, recognise, recogniseInner, recogniseTail } from '../inspect/recognise.ts';
 import { qcow2VirtualSize, unpackedSize } from '../inspect/size.ts';
 import { type UnpackedSize, unknownSize } from '../inspect/unpackedsize.ts';
 import { openZipEntry } from '../inspect/zipentry.ts';
 import { openQcow2 } from '../qcow2/qcow2.ts';
+import { orAborted } from '../source/abort.ts';
 import type { FileSource } from '../source/file.ts';
 import { openSource } from '../source/open.ts';
 import { type ImageSource, type RandomReader, readFully } from '../source/source.ts';
@@ -48,12 +50,13 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
   const { source } = opened;
   try {
     const digest = expectedDigest(request, opened.expected.sha256, source);
-    const looked = await look(source, notes);
+    const looked = await look(source, notes, signal);
     const { packing, layout } = looked;
     const size = await sizeOf(source, packing, layout);
     const blockMap = await blockMapOf(request, layout, source, { notes, signal });
     const read = await readingOf(source, looked, blockMap, digest !== null, notes);
     const imageBytes = read.imageBytes ?? (size.exact ? size.bytes : null);
+    if (layout === 'raw') notes.push(...(await tableProblems(source, looked, imageBytes)));
     if (blockMap) checkBlockMap(blockMap, imageBytes, size.atLeast, source);
     if (imageBytes === null && !blockMap) notes.push(sizeNote(size, source));
     const plan: FlashPlan = {
@@ -101,14 +104,14 @@ interface Looked {
   readonly start: Uint8Array;
 }
 
-async function look(source: ImageSource, notes: string[]): Promise<Looked> {
-  const head = await source.head();
+async function look(source: ImageSource, notes: string[], signal: AbortSignal): Promise<Looked> {
+  const head = await orAborted(source.head(), signal);
   const image = source.location;
   // Standard input has no name that could say "raw"; what is none of the known formats is taken as raw there.
-  const name = source.kind === 'stdin' ? 'stdin.img' : source.name;
+  const name = source.location === '-' ? 'stdin.img' : source.name;
   const found = recognise(head, name, image);
   notes.push(...found.notes);
-  if (found.mismatch && source.kind !== 'stdin') notes.push(found.mismatch);
+  if (found.mismatch && source.location !== '-') notes.push(found.mismatch);
   if (found.layout !== null) {
     if (source.random && found.layout === 'raw') {
       const { size } = source.random;
@@ -125,18 +128,38 @@ async function look(source: ImageSource, notes: string[]): Promise<Looked> {
   if (start.length === 0) return { packing: found.packing, layout: 'raw', start };
   const inner = recogniseInner(start, image, packed.packing === 'zip' ? packed.entry.name : source.name);
   notes.push(...inner.notes);
-  const mismatch = source.kind === 'stdin' ? null : layoutMismatch(name, found.packing, inner.layout);
+  const mismatch = source.location === '-' ? null : layoutMismatch(name, found.packing, inner.layout);
   if (mismatch && !found.mismatch) notes.push(mismatch);
   return { packing: found.packing, layout: inner.layout, start };
+}
+
+/** What is wrong with the partition table: an image that was cut short ends before the disk it describes. */
+async function tableProblems(
+  source: ImageSource,
+  looked: Looked,
+  imageBytes: number | null,
+): Promise<readonly string[]> {
+  const { packing, start } = looked;
+  const prefix: RandomReader = {
+    size: start.length,
+    read: async (into, position) => {
+      const part = start.subarray(position, position + into.length);
+      into.set(part);
+      return part.length;
+    },
+  };
+  const reader = packing === 'raw' && source.random ? source.random : prefix;
+  const { problems } = await readPartitionTable(reader, { diskBytes: imageBytes });
+  return problems.map((problem) => `The partition table is doubtful: ${problem}`);
 }
 
 async function packedAs(source: ImageSource, packing: Exclude<Packing, 'raw'>): Promise<PackedAs> {
   if (packing !== 'zip') return { packing };
   if (!source.random) {
-    throw failure('IMAGE_UNSUPPORTED', {
+    throw failure('IMAGE_NOT_STREAMABLE', {
       image: source.location,
       format: 'zip',
-      feature: 'its directory at the end, out of reach of a source that is read once from its start',
+      reason: 'its directory stands at its end',
     });
   }
   return { packing, entry: await openZipEntry(source.random, source.location) };

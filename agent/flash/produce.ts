@@ -152,6 +152,8 @@ async function feed(source: PackedSource, input: Ring, worker: Worker, replies: 
     meter.doing = input.taken === input.slots ? 'unpacking' : 'reading';
     if (length < input.slotBytes) {
       ask('finish');
+      replies.fed = true;
+      meter.doing = 'unpacking';
       return;
     }
   }
@@ -160,6 +162,8 @@ async function feed(source: PackedSource, input: Ring, worker: Worker, replies: 
 /** The unpack worker's replies as an iterable of filled slots. */
 class Replies implements AsyncIterable<Filled> {
   over = false;
+  /** True when all stored bytes were handed over: what is left is to unpack them. */
+  fed = false;
   readonly #ready: Filled[] = [];
   readonly #consumed = new Map<number, () => void>();
   #error: unknown;
@@ -173,7 +177,7 @@ class Replies implements AsyncIterable<Filled> {
         this.#offset += reply.length;
         if (reply.length > slotBytes) this.fail(new RangeError('a slot was overfilled'));
       } else if (reply.kind === 'consumed') {
-        meter.doing = 'reading';
+        if (!this.fed) meter.doing = 'reading';
         this.#consumed.get(reply.slot)?.();
         this.#consumed.delete(reply.slot);
       } else if (reply.kind === 'failed') this.fail(fromReport(reply.failure));

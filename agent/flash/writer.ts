@@ -228,7 +228,7 @@ export class TargetWriter {
     const { offset, length, bytes, zero } = chunk;
     if (offset + length > this.disk.size) {
       const { image } = this.#options;
-      const sizes = { imageBytes: offset + length, targetBytes: this.disk.size };
+      const sizes = { imageBytes: offset + length, atLeast: true, targetBytes: this.disk.size };
       throw failure('TARGET_TOO_SMALL', { target: this.disk.path, image, ...sizes });
     }
     const asZero = bytes === null || (this.#options.sparse && zero);

@@ -45,6 +45,12 @@ async function bundle(entry: string, outfile: string): Promise<void> {
   });
 }
 
+/**
+ * A program that runs as root opens no debugger when it is sent SIGUSR1, and takes no options of Node.js from the
+ * environment of whoever starts it.
+ */
+const closed = { execArgv: ['--disable-sigusr1'], execArgvExtension: 'none' };
+
 /** Packs the program with `entry` into the executable `name`. */
 async function executable(name: string, entry: string): Promise<void> {
   const main = join(work, `${name}.js`);
@@ -57,7 +63,14 @@ async function executable(name: string, entry: string): Promise<void> {
   }
   const blob = join(work, `${name}.blob`);
   const config = join(work, `${name}.sea.json`);
-  const settings = { main, output: blob, disableExperimentalSEAWarning: true, useCodeCache: true, assets };
+  const settings = {
+    main,
+    output: blob,
+    disableExperimentalSEAWarning: true,
+    useCodeCache: true,
+    assets,
+    ...closed,
+  };
   writeFileSync(config, JSON.stringify(settings));
   execFileSync(process.execPath, ['--experimental-sea-config', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
