@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { redacted } from '../../shared/address.ts';
 import type { CatalogEntry } from '../../shared/catalog.ts';
 import { failure } from '../../shared/failure.ts';
@@ -73,7 +73,7 @@ export async function fetchEntry(
   if ((await cachedPath(directory, entry.sha256)) !== null) return { ...result, fetched: false };
   const source = await openEntry(entry, catalog, options);
   try {
-    await inCache(directory, () => mkdir(directory, { recursive: true }));
+    await inCache(directory, () => makeFolder(directory));
     await removeLeftovers(directory, entry.sha256);
     const temporary = join(directory, `.${entry.sha256}.${randomUUID()}.part`);
     const file = await inCache(directory, () => open(temporary, 'wx', 0o644));
@@ -174,4 +174,25 @@ async function removeLeftovers(directory: string, sha256: string): Promise<void>
     if (found && Date.now() - found.mtimeMs > dayMilliseconds)
       await rm(path, { force: true }).catch(() => {});
   }
+}
+
+/** As mkdir -p. Node's own `recursive` never ends where the system denies that a folder can be (under /proc). */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path || (await isFolder(parent))) throw error;
+    await makeFolder(parent);
+    await mkdir(path);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }

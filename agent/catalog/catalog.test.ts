@@ -268,3 +268,17 @@ test('whatever a manifest holds, it is valid or a Failure', () => {
     { numRuns: 500 },
   );
 });
+
+test('a cache directory that cannot be made is told, and nothing goes round in circles', async (context) => {
+  const directory = await temporaryDirectory(context);
+  const image = join(directory, 'a.img');
+  await writeFile(image, noise(1000));
+  const text = `version = 1\n[[images]]\nname = "a"\nsrc = "${image}"\nsha256 = "${sha256(noise(1000))}"\n`;
+  const path = join(directory, 'catalog.toml');
+  await writeFile(path, text);
+  const catalog = await loadCatalog(path, never);
+  const entry = findEntry(catalog, 'a');
+  await assert.rejects(fetchEntry(entry, catalog, '/proc/none/cache', { signal: never }), {
+    code: 'CACHE_FAILED',
+  });
+});

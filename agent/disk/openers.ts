@@ -1,5 +1,6 @@
 /** Who keeps a disk busy: other programs that have it open, and mounts that only other programs see. */
 import { readFile, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { type Kernel, names, readAttribute } from './kernel.ts';
 import { devicesOfMount, parseMounts, readPools } from './usage.ts';
 
@@ -57,5 +58,8 @@ async function hasOpen(
 
 async function programOf(folder: string, id: string): Promise<string> {
   if (id === `${process.pid}`) return 'this program';
-  return `${(await readAttribute(`${folder}/comm`)) ?? 'a program'} (process ${id})`;
+  const told = (await readAttribute(`${folder}/comm`)) ?? 'a program';
+  // The main thread of Node.js calls itself "MainThread"; its file names the program better.
+  const name = told === 'MainThread' ? basename(await readlink(`${folder}/exe`).catch(() => told)) : told;
+  return `${name} (process ${id})`;
 }
