@@ -7,6 +7,8 @@ import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { ImageSource, RandomReader } from '../source/source.ts';
 
+export { randomBytes as noise } from '../unpack/testing.ts';
+
 /** mkfs and partition tools lie where only root's PATH leads. */
 const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
 
@@ -94,17 +96,4 @@ export function readerSource(reader: RandomReader, name: string): ImageSource {
     },
     async close() {},
   };
-}
-
-/** Bytes that do not repeat, the same in every run (xorshift). */
-export function noise(length: number, seed = 1): Buffer {
-  const out = Buffer.alloc(length);
-  let state = seed | 1;
-  for (let at = 0; at < length; at++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    out[at] = state >>> 11;
-  }
-  return out;
 }
