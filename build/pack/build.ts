@@ -16,8 +16,8 @@ import { build } from 'esbuild';
 import { workerEntry, workerNames } from '../../agent/system/worker.ts';
 
 /**
- * Makes `dist/bin/bty`: one file that holds Node.js, the bundled program, its worker threads and the native
- * module, so that it runs on a machine without this checkout.
+ * Makes the executables of `dist/bin`: each is one file that holds Node.js, the bundled program, its worker threads
+ * and the native module, so that it runs on a machine without this checkout. Arguments narrow them by name.
  */
 const root = join(import.meta.dirname, '..', '..');
 const bin = join(root, 'dist', 'bin');
@@ -51,14 +51,30 @@ async function bundle(entry: string, outfile: string): Promise<void> {
  */
 const closed = { execArgv: ['--disable-sigusr1'], execArgvExtension: 'none' };
 
-/** Packs the program with `entry` into the executable `name`. */
-async function executable(name: string, entry: string): Promise<void> {
+interface Program {
+  readonly name: string;
+  readonly entry: string;
+  /** Entry file of each worker thread, by the name that it is started by. */
+  readonly workers: Readonly<Record<string, string>>;
+}
+
+const programs: readonly Program[] = [
+  {
+    name: 'bty',
+    entry: 'agent/main.ts',
+    workers: Object.fromEntries(
+      workerNames.map((name) => [name, join('agent', 'system', workerEntry(name))]),
+    ),
+  },
+];
+
+async function executable({ name, entry, workers }: Program): Promise<void> {
   const main = join(work, `${name}.js`);
   await bundle(join(root, entry), main);
   const assets: Record<string, string> = { 'koffi.node': nativeModule() };
-  for (const worker of workerNames) {
-    const outfile = join(work, `${worker}.worker.js`);
-    await bundle(join(root, 'agent', 'system', workerEntry(worker)), outfile);
+  for (const [worker, source] of Object.entries(workers)) {
+    const outfile = join(work, `${name}.${worker}.worker.js`);
+    await bundle(join(root, source), outfile);
     assets[`${worker}.worker.js`] = outfile;
   }
   const blob = join(work, `${name}.blob`);
@@ -101,7 +117,10 @@ function nativeModule(): string {
 }
 
 try {
-  await executable('bty', 'agent/main.ts');
+  const wanted = process.argv.slice(2);
+  for (const program of programs) {
+    if (wanted.length === 0 || wanted.includes(program.name)) await executable(program);
+  }
 } finally {
   rmSync(work, { recursive: true });
 }
