@@ -21,6 +21,7 @@ export const rules: readonly Rule[] = [
     node: true,
     packages: ['koffi', 'saxes', 'smol-toml', 'xxhash-wasm', 'xz-decompress', 'yauzl'],
   },
+  { folder: 'netboot', folders: [], node: true, packages: [] },
   { folder: 'build', folders: ['agent'], node: true, packages: ['esbuild', 'postject'] },
 ];
 /** What tests may import besides: any folder's test helpers stay in their folder. */
