@@ -8,6 +8,7 @@ import { constants, openSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { getRawAsset, isSea } from 'node:sea';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { bundleFolder } from './bundle.ts';
 
 // ioctl(2) requests of <linux/fs.h>
 const BLKROGET = 0x125e;
@@ -80,6 +81,11 @@ function library(): Library {
 }
 
 function requireKoffi(): Koffi {
+  if (bundleFolder !== null) {
+    const addon = { exports: {} };
+    process.dlopen(addon, `${bundleFolder}/${koffiAsset}`);
+    return addon.exports as Koffi;
+  }
   return createRequire(import.meta.url)('koffi') as Koffi;
 }
 
