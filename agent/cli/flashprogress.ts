@@ -56,6 +56,7 @@ function lines(event: FlashEvent, state: FlashState, throttle: Throttle): Line[]
       return found ? [progressLine(found, state.bottleneck)] : [];
     }
     case 'source':
+    case 'target-added':
       return [];
     case 'notice':
       return [{ event: 'notice', ...(event.target && { target: event.target }), note: event.text }];

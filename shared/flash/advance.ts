@@ -57,18 +57,13 @@ export function advance(state: FlashState, event: FlashEvent): FlashState {
         format: event.format,
         storedBytes: event.storedBytes,
         imageBytes: event.imageBytes,
-        targets: event.targets.map(({ target, size }) => ({
-          target,
-          size,
-          phase: 'waiting',
-          bytes: 0,
-          total: event.imageBytes,
-          rate: null,
-          eta: null,
-          result: null,
-          mark: null,
-        })),
+        targets: event.targets.map(({ target, size }) => waiting(target, size, event.imageBytes)),
       };
+    case 'target-added': {
+      // One that is tried again takes the place of its last try.
+      const others = state.targets.filter(({ target }) => target !== event.target);
+      return { ...state, targets: [...others, waiting(event.target, event.size, state.imageBytes)] };
+    }
     case 'phase':
       return change(state, event.target, (old) => ({
         ...old,
@@ -98,6 +93,20 @@ export function advance(state: FlashState, event: FlashEvent): FlashState {
     case 'finished':
       return { ...state, stage: 'finished', outcome: event.outcome, sha256: event.sha256 };
   }
+}
+
+function waiting(target: string, size: number, total: number | null): TargetState {
+  return {
+    target,
+    size,
+    phase: 'waiting',
+    bytes: 0,
+    total,
+    rate: null,
+    eta: null,
+    result: null,
+    mark: null,
+  };
 }
 
 function change(state: FlashState, target: string, by: (old: TargetState) => TargetState): FlashState {

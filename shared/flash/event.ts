@@ -50,6 +50,8 @@ export type FlashEvent = At &
         readonly imageBytes: number | null;
         readonly targets: readonly { readonly target: string; readonly size: number }[];
       }
+    /** A disk joined the running flash. */
+    | { readonly kind: 'target-added'; readonly target: string; readonly size: number }
     | { readonly kind: 'phase'; readonly target: string; readonly phase: TargetPhase }
     | {
         readonly kind: 'progress';
