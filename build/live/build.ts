@@ -1,0 +1,211 @@
+/** Builds the live system: a kernel of Debian and an initramfs that holds the agent. */
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { constants, zstdCompress } from 'node:zlib';
+import { cpio } from '../../shared/archive/cpio.ts';
+import { output } from './command.ts';
+import { type Drivers, pickDrivers } from './modules.ts';
+import { fetchPackages, type Packages } from './packages.ts';
+import { bundleProgram, nativeModule } from './program.ts';
+import { systemLayer, Tree } from './tree.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const recipe = join(root, 'netboot', 'live');
+/** Where the agent lies in the live system. */
+const place = '/usr/lib/bty';
+
+export interface LiveOptions {
+  /** Folder for `vmlinuz`, `initrd`, `manifest.json` and `sha256`. */
+  readonly to: string;
+  readonly cache: string;
+  readonly architecture: 'amd64' | 'arm64';
+  readonly firmware: boolean;
+  readonly kernelSuite: string | undefined;
+  /** Level of zstd, 1 to 22. */
+  readonly level: number;
+  readonly say: (text: string) => void;
+}
+
+export interface LiveManifest {
+  readonly schema_version: 1;
+  readonly bty_version: string;
+  readonly architecture: string;
+  readonly kernel: string;
+  /** What a boot script has to put on the command line, besides `bty.server` and `bty.mac`. */
+  readonly command_line: string;
+  /** The files of this release, by the names of the contract where an appliance serves them. */
+  readonly files: readonly {
+    readonly name: string;
+    readonly serve_as: string;
+    readonly size_bytes: number;
+    readonly sha256: string;
+  }[];
+  /** Bytes of the unpacked root. */
+  readonly unpacked_bytes: number;
+  readonly layers: readonly {
+    readonly name: string;
+    readonly bytes: number;
+    readonly packed_bytes: number;
+  }[];
+  readonly modules: readonly string[];
+  readonly packages: readonly { readonly name: string; readonly version: string; readonly sha256: string }[];
+  /** Firmware files that are in it, and how many the drivers may ask for beyond them. */
+  readonly firmware: readonly string[];
+  readonly firmware_absent: number;
+}
+
+/** Builds everything anew, except what the cache holds under its content. Resolves the manifest. */
+export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
+  const { say, cache } = options;
+  const packages = await fetchPackages(options);
+  const work = await mkdtemp(join(tmpdir(), 'bty-live-'));
+  try {
+    const wanted = JSON.parse(await readFile(join(recipe, 'modules.json'), 'utf8')) as Record<
+      string,
+      string[]
+    >;
+    const drivers = await pickDrivers(
+      packages.kernel.folder,
+      join(work, 'drivers'),
+      Object.values(wanted).flat(),
+    );
+    const version = (JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string })
+      .version;
+    const [system, firmware] = [await systemOf(options, packages, work), await firmwareOf(packages, drivers)];
+    const layers = [
+      { name: 'system', tree: system },
+      { name: 'drivers', tree: await new Tree().copyAll('lib', join(drivers.folder, 'lib')) },
+      ...(firmware.names.length > 0 ? [{ name: 'firmware', tree: firmware.tree }] : []),
+      { name: 'agent', tree: await agentOf(options, version, work) },
+    ];
+    const packed: { name: string; bytes: number; content: Uint8Array }[] = [];
+    for (const { name, tree } of layers) {
+      const archive = cpio(tree.entries());
+      say(`Packing ${name} (${megabytes(archive.length)}) ...`);
+      packed.push({ name, bytes: archive.length, content: await pack(archive, options.level, cache) });
+    }
+    // The kernel unpacks one archive after another; each begins on a multiple of four bytes.
+    const initrd = Buffer.concat(
+      packed.flatMap(({ content }) => [content, new Uint8Array(-content.length & 511)]),
+    );
+    const kernel = await readFile(drivers.kernel);
+    const manifest: LiveManifest = {
+      schema_version: 1,
+      bty_version: version,
+      architecture: options.architecture,
+      kernel: drivers.release,
+      command_line: 'quiet console=ttyS0,115200 console=tty0',
+      files: [
+        described('vmlinuz', options.architecture, kernel),
+        described('initrd', options.architecture, initrd),
+      ],
+      unpacked_bytes: packed.reduce((sum, { bytes }) => sum + bytes, 0),
+      layers: packed.map(({ name, bytes, content }) => ({ name, bytes, packed_bytes: content.length })),
+      modules: drivers.modules,
+      packages: [packages.kernel, ...packages.others, ...packages.firmware].map(
+        ({ name, version, sha256 }) => ({ name, version, sha256 }),
+      ),
+      firmware: firmware.names,
+      firmware_absent: drivers.firmware.length - firmware.names.length,
+    };
+    if (drivers.absent.length > 0) say(`Built into this kernel or not in it: ${drivers.absent.join(' ')}`);
+    await write(options.to, manifest, kernel, initrd, packages);
+    return manifest;
+  } finally {
+    await rm(work, { recursive: true });
+  }
+}
+
+async function systemOf(options: LiveOptions, packages: Packages, work: string): Promise<Tree> {
+  const native = options.architecture === (process.arch === 'x64' ? 'amd64' : process.arch);
+  const source = native
+    ? process.execPath
+    : join(root, 'node_modules', `node-linux-${nodeArchitecture(options)}`, 'bin', 'node');
+  if ((await stat(source).catch(() => null)) === null)
+    throw new Error(`there is no Node.js for ${options.architecture} at ${source}`);
+  const node = join(work, 'node');
+  await output('strip', ['-o', node, source]);
+  const triplet = options.architecture === 'amd64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu';
+  return systemLayer({ packages: packages.others, node, triplet });
+}
+
+async function firmwareOf(packages: Packages, drivers: Drivers): Promise<{ tree: Tree; names: string[] }> {
+  const [tree, names] = [new Tree(), [] as string[]];
+  for (const name of drivers.firmware) {
+    for (const { folder } of packages.firmware) {
+      const from = join(folder, 'lib', 'firmware', name);
+      if (!(await stat(from).catch(() => null))?.isFile()) continue;
+      await tree.copy(join('lib/firmware', name), from, 0o644);
+      names.push(name);
+      break;
+    }
+  }
+  return { tree, names };
+}
+
+async function agentOf(options: LiveOptions, version: string, work: string): Promise<Tree> {
+  const tree = new Tree();
+  await tree.copy('init', join(recipe, 'init'), 0o755);
+  for (const name of ['devices', 'interface', 'lease'])
+    await tree.copy(join(place, name), join(recipe, name), 0o755);
+  const files = await bundleProgram({ version, to: join(work, 'agent'), place });
+  for (const [name, from] of files) await tree.copy(join(place, name), from, 0o644);
+  return tree.copy(join(place, 'koffi.node'), nativeModule(nodeArchitecture(options)), 0o755);
+}
+
+const nodeArchitecture = ({ architecture }: LiveOptions): string =>
+  architecture === 'amd64' ? 'x64' : 'arm64';
+
+/** `archive` packed by zstd, from the cache where it was packed before: the large layers change seldom. */
+async function pack(archive: Uint8Array, level: number, cache: string): Promise<Uint8Array> {
+  const name = createHash('sha256').update(archive).digest('hex');
+  const path = join(cache, 'layers', `${name}.${level}.${process.versions.zstd}.zst`);
+  const known = await readFile(path).catch(() => null);
+  if (known) return known;
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: level,
+    [constants.ZSTD_c_checksumFlag]: 1,
+  };
+  const packed = await promisify(zstdCompress)(archive, { params, chunkSize: 1 << 20 });
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(`${path}.${process.pid}`, packed);
+  await rename(`${path}.${process.pid}`, path);
+  return packed;
+}
+
+function described(name: string, architecture: string, content: Uint8Array): LiveManifest['files'][number] {
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  const machine = architecture === 'amd64' ? 'x86_64' : architecture;
+  return { name, serve_as: `bty-netboot-${machine}.${name}`, size_bytes: content.length, sha256 };
+}
+
+async function write(
+  to: string,
+  manifest: LiveManifest,
+  kernel: Uint8Array,
+  initrd: Uint8Array,
+  packages: Packages,
+): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  const fresh = await mkdtemp(`${to}.`);
+  await writeFile(join(fresh, 'vmlinuz'), kernel);
+  await writeFile(join(fresh, 'initrd'), initrd);
+  await writeFile(join(fresh, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  const sums = manifest.files.map(({ name, sha256 }) => `${sha256}  ${name}\n`);
+  await writeFile(join(fresh, 'sha256'), sums.join(''));
+  for (const each of [packages.kernel, ...packages.others, ...packages.firmware]) {
+    const notice = join(each.folder, 'usr', 'share', 'doc', each.name, 'copyright');
+    await mkdir(join(fresh, 'licences'), { recursive: true });
+    await cp(notice, join(fresh, 'licences', `${basename(each.name)}.txt`)).catch(() => {});
+  }
+  // Whoever reads meanwhile has the old ones or the new ones.
+  await rm(`${to}.old`, { recursive: true, force: true });
+  await rename(to, `${to}.old`).catch(() => {});
+  await rename(fresh, to);
+  await rm(`${to}.old`, { recursive: true, force: true });
+}
+
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

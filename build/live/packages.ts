@@ -1,0 +1,140 @@
+/** Debian packages of the live system: downloaded by apt, unpacked into a cache, never installed. */
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { output } from './command.ts';
+
+/** Program packages, and those of the libraries that their programs and Node.js link. */
+const programs = ['busybox-static', 'util-linux', 'efibootmgr'];
+const libraries = [
+  ...['libc6', 'libstdc++6', 'libgcc-s1', 'libblkid1', 'libmount1', 'libsmartcols1', 'libudev1', 'libtinfo6'],
+  ...['libselinux1', 'libpcre2-8-0', 'libefivar1', 'libefiboot1', 'libpopt0', 'libcap-ng0'],
+];
+/** Vendor firmware of network cards, in the component non-free-firmware. */
+const firmware = ['firmware-realtek', 'firmware-bnx2', 'firmware-bnx2x', 'firmware-misc-nonfree'];
+
+const archiveKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+
+export interface PackageOptions {
+  readonly cache: string;
+  /** `amd64` or `arm64`. */
+  readonly architecture: string;
+  /** Adds vendor firmware, whose licences are not free. */
+  readonly firmware: boolean;
+  /** Another suite than the machine's for the kernel, as `bookworm-backports`. */
+  readonly kernelSuite: string | undefined;
+  readonly say: (text: string) => void;
+}
+
+export interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly sha256: string;
+  /** Folder with its files. */
+  readonly folder: string;
+}
+
+export interface Packages {
+  readonly kernel: Package;
+  readonly firmware: readonly Package[];
+  readonly others: readonly Package[];
+}
+
+/** Downloads what the cache lacks and unpacks it. Rejects with the reason why a package is not to be had. */
+export async function fetchPackages(options: PackageOptions): Promise<Packages> {
+  await mkdir(join(options.cache, 'packages'), { recursive: true });
+  const apt = await ownSources(options);
+  const kernelName = await kernelPackage(apt, options.architecture);
+  const fetch = (name: string) => fetchPackage(name, apt, options);
+  const kernel = await fetch(kernelName);
+  const others: Package[] = [];
+  for (const name of [...programs, ...libraries]) others.push(await fetch(name));
+  const blobs: Package[] = [];
+  if (options.firmware) for (const name of firmware) blobs.push(await fetch(name));
+  return { kernel, others, firmware: blobs };
+}
+
+/**
+ * Options for apt. With nothing but what this machine's own sources have, they are used as they are; else apt gets
+ * lists of its own, made from them with the further component, suite or architecture.
+ */
+async function ownSources(options: PackageOptions): Promise<readonly string[]> {
+  const common = ['-q', '-o', 'APT::Sandbox::User=root', '-o', 'Acquire::http::Timeout=20'];
+  const native = (await output('dpkg', ['--print-architecture'])).trim() === options.architecture;
+  if (native && !options.firmware && options.kernelSuite === undefined) return common;
+  const targets = await output('apt-get', [
+    'indextargets',
+    '--format',
+    '$(REPO_URI)|$(RELEASE)|$(SIGNED_BY)|$(ORIGIN)',
+    'Identifier: Packages',
+  ]);
+  const lines = new Set<string>();
+  const components = options.firmware ? 'main non-free-firmware' : 'main';
+  for (const target of targets.split('\n')) {
+    const [address, release, signedBy, origin] = target.split('|');
+    if (!address || !release || !origin?.startsWith('Debian')) continue;
+    // apt leaves the word as it is where the sources name no keyring by this option.
+    const keyring = signedBy && !signedBy.startsWith('$(') ? signedBy : archiveKeyring;
+    const signed = ` signed-by=${keyring}`;
+    const line = (suite: string) =>
+      `deb [arch=${options.architecture}${signed}] ${address} ${suite} ${components}`;
+    lines.add(line(release));
+    if (options.kernelSuite !== undefined && !release.includes('-')) lines.add(line(options.kernelSuite));
+  }
+  if (lines.size === 0) throw new Error('the sources of this machine name no archive of Debian');
+  const folder = join(options.cache, 'apt', options.architecture);
+  for (const part of ['lists/partial', 'cache/archives/partial'])
+    await mkdir(join(folder, part), { recursive: true });
+  const list = join(folder, 'sources.list');
+  await writeFile(list, `${[...lines].join('\n')}\n`);
+  const settings = {
+    'Dir::Etc::sourcelist': list,
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::State::Lists': join(folder, 'lists'),
+    'Dir::Cache': join(folder, 'cache'),
+    'APT::Architecture': options.architecture,
+    'APT::Architectures': options.architecture,
+    ...(options.kernelSuite === undefined ? {} : { 'APT::Default-Release': options.kernelSuite }),
+  };
+  const own = [...common, ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
+  options.say('Fetching package lists ...');
+  await output('apt-get', [...own, 'update']);
+  return own;
+}
+
+async function kernelPackage(apt: readonly string[], architecture: string): Promise<string> {
+  const meta = `linux-image-${architecture}`;
+  const [, name] =
+    /Depends: (linux-image-\S+)/.exec(await output('apt-cache', [...apt, 'depends', meta])) ?? [];
+  if (!name) throw new Error(`apt knows no ${meta} (run apt-get update)`);
+  return name;
+}
+
+async function fetchPackage(name: string, apt: readonly string[], options: PackageOptions): Promise<Package> {
+  const told = await output('apt-get', [...apt, 'download', '--print-uris', name]);
+  const [, file, digest] = /^'\S+' (\S+) \d+ (?:SHA256:([0-9a-f]{64}))?/m.exec(told) ?? [];
+  if (!file) throw new Error(`apt offers no package ${name}`);
+  const version = decodeURIComponent(file.split('_')[1] ?? '');
+  const sha256 = digest ?? (await digestByShow(name, version, apt));
+  const folder = join(options.cache, 'packages', `${name}_${sha256.slice(0, 16)}`);
+  if ((await stat(folder).catch(() => null)) === null) {
+    options.say(`Downloading ${name} ${version} ...`);
+    const work = `${folder}.${process.pid}`;
+    await rm(work, { recursive: true, force: true });
+    await mkdir(join(work, 'files'), { recursive: true });
+    await output('apt-get', [...apt, 'download', name], { cwd: work });
+    const archive = (await readdir(work)).find((each) => each.endsWith('.deb'));
+    if (!archive) throw new Error(`apt downloaded no ${name}`);
+    await output('dpkg-deb', ['--extract', join(work, archive), join(work, 'files')]);
+    await rm(join(work, archive));
+    // Another build may have been faster; its files are as good.
+    await rename(work, folder).catch(() => rm(work, { recursive: true }));
+  }
+  return { name, version, sha256, folder: join(folder, 'files') };
+}
+
+async function digestByShow(name: string, version: string, apt: readonly string[]): Promise<string> {
+  const shown = await output('apt-cache', [...apt, 'show', `${name}=${version}`]);
+  const [, sha256] = /^SHA256: ([0-9a-f]{64})$/m.exec(shown) ?? [];
+  if (!sha256) throw new Error(`apt knows no SHA-256 of ${name} ${version}`);
+  return sha256;
+}

@@ -1,0 +1,55 @@
+/** The agent as files beside one another: `bty.js`, its worker threads, the native module. */
+import { mkdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+import { workerEntry, workerNames } from '../../agent/system/worker.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+export interface ProgramOptions {
+  readonly version: string;
+  /** Where the files are put on this machine, and where they will lie in the live system. */
+  readonly to: string;
+  readonly place: string;
+}
+
+/** Bundles the agent; resolves the files to copy, by their name in `place`. */
+export async function bundleProgram(options: ProgramOptions): Promise<ReadonlyMap<string, string>> {
+  await mkdir(options.to, { recursive: true });
+  const entries = new Map([['bty.js', join(root, 'agent', 'main.ts')]]);
+  for (const name of workerNames)
+    entries.set(`${name}.worker.js`, join(root, 'agent', 'system', workerEntry(name)));
+  const files = new Map<string, string>();
+  for (const [name, entry] of entries) {
+    const outfile = join(options.to, name);
+    await build({
+      entryPoints: [entry],
+      outfile,
+      absWorkingDir: root,
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      target: 'node24',
+      minify: true,
+      keepNames: true,
+      legalComments: 'none',
+      define: {
+        BTY_VERSION: JSON.stringify(options.version),
+        BTY_BUNDLE: JSON.stringify(options.place),
+        'import.meta.url': 'bundledUrl',
+      },
+      banner: { js: 'const bundledUrl = require("node:url").pathToFileURL(__filename).href;' },
+      logLevel: 'error',
+    });
+    files.set(name, outfile);
+  }
+  return files;
+}
+
+/** Path of koffi's addon for Linux on `architecture` (`x64`, `arm64`). */
+export function nativeModule(architecture: string): string {
+  const require = createRequire(import.meta.url);
+  const found = require.resolve(`@koromix/koffi-linux-${architecture}`);
+  return join(dirname(found), `linux_${architecture}`, 'koffi.node');
+}
