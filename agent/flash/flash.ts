@@ -8,7 +8,7 @@ import type { FlashControl, FlashPlan, FlashTarget } from './plan.ts';
 import type { TargetWriter } from './writer.ts';
 
 export interface FlashOptions {
-  /** Bytes of a slot, a multiple of 64 KiB, and slots for one disk; memory grows by four slots a further disk. */
+  /** Bytes of a slot, a multiple of 64 KiB, and slots for one disk; memory grows by two slots a further disk. */
   readonly slotBytes: number;
   readonly slots: number;
   /** Milliseconds without an answer after which a disk is given up. */
@@ -20,14 +20,14 @@ export interface FlashOptions {
 }
 
 export const defaults: FlashOptions = {
-  slotBytes: 2 << 20,
-  slots: 8,
+  slotBytes: 4 << 20,
+  slots: 5,
   stallAfter: 120_000,
   every: 250,
   patience: 4,
 };
 
-const slotsPerFurtherDisk = 4;
+const slotsPerFurtherDisk = 2;
 /** Milliseconds that disks which are ready wait for those that are still being opened. */
 const beginPatience = 1000;
 const now = () => performance.now();
@@ -55,11 +55,13 @@ class Run {
   readonly #options: FlashOptions;
   readonly #tell: (news: FlashNews) => void;
   readonly #targets: readonly FlashTarget[];
-  readonly #lanes: readonly Lane[];
+  readonly #lane: (target: FlashTarget, mostDepth: number) => Lane;
+  #lanes: readonly Lane[];
   readonly #passes = new Set<Pass>();
   /** Further passes of disks that left the first one. */
   readonly #further: Promise<void>[] = [];
   #result: PassResult | undefined;
+  #over = false;
 
   constructor(
     plan: FlashPlan,
@@ -77,8 +79,10 @@ class Run {
     const { stallAfter, slots } = options;
     // A disk that hangs keeps the slots that it is writing, so of several none may have them all.
     const mostDepth = targets.length > 1 ? slotsPerFurtherDisk : slots;
-    const writer = { image, sparse, stallAfter, mostDepth, now };
-    this.#lanes = targets.map((target) => new Lane(target, { plan, control, writer, tell }));
+    const writer = { image, sparse, stallAfter, now };
+    this.#lane = (target, mostDepth) =>
+      new Lane(target, { plan, control, writer: { ...writer, mostDepth }, tell });
+    this.#lanes = targets.map((target) => this.#lane(target, mostDepth));
   }
 
   async all(): Promise<void> {
@@ -87,6 +91,7 @@ class Run {
     this.#tell({ kind: 'started', image, format, storedBytes: source.size, imageBytes, targets });
     this.#plan.listen((text) => this.#tell({ kind: 'notice', target: null, text }));
     const timer = setInterval(() => this.#tick(), this.#options.every);
+    this.#control.onStart?.((target) => this.#join(target));
     try {
       await this.#pass(this.#lanes, async (head) => {
         this.#plan.checkStart(head);
@@ -94,11 +99,27 @@ class Run {
       });
       while (this.#further.length > 0) await Promise.all(this.#further.splice(0));
     } finally {
+      this.#over = true;
       clearInterval(timer);
     }
     const outcomes = this.#lanes.map((lane) => lane.outcome ?? 'failed');
     const { sha256 = null, storedBytes = 0, imageBytes: bytes = 0 } = this.#result ?? {};
     this.#tell({ kind: 'finished', outcome: worst(outcomes), sha256, storedBytes, imageBytes: bytes });
+  }
+
+  /** Begins a pass of its own for a further disk, or for one that failed and is tried again. */
+  #join(target: FlashTarget): boolean {
+    const before = this.#lanes.find((lane) => lane.target === target.target);
+    if (this.#over || !this.#plan.source.reopenable || (before && !before.outcome)) return false;
+    const lane = this.#lane(target, this.#options.slots);
+    this.#lanes = [...this.#lanes.filter((other) => other !== before), lane];
+    this.#tell({ kind: 'target-added', target: target.target, size: target.size });
+    const pass = this.#pass([lane], async (head) => {
+      this.#plan.checkStart(head);
+      return (await lane.begin()) && lane.writer ? [lane.writer] : [];
+    });
+    this.#further.push(pass);
+    return true;
   }
 
   /** Opens and clears all disks. One that takes long over it does not hold up those that are ready. */
@@ -153,7 +174,8 @@ class Run {
         members = members.filter(({ writer }) => writer && writers.includes(writer));
         return writers;
       });
-      this.#result ??= result;
+      // A pass whose disks all failed has not read the source to its end.
+      if (!this.#result?.sha256) this.#result = result;
       await Promise.all(members.map((lane) => lane.complete(pass, result)));
     } catch (error) {
       await Promise.all(members.map((lane) => lane.fail(error)));

@@ -54,4 +54,9 @@ export interface FlashControl {
   readonly signal: AbortSignal;
   /** Ends the read-back of all disks: they end "written, not verified". */
   readonly skipVerify: AbortSignal;
+  /**
+   * Is handed, once, the function by which a disk joins the running flash. That says false where none can: all disks
+   * have ended, the image cannot be read again (standard input), or this disk is being written.
+   */
+  readonly onStart?: (join: (target: FlashTarget) => boolean) => void;
 }
