@@ -16,4 +16,17 @@ export const applianceFailures = {
     (d) => `The setting ${d.name} (from ${d.origin}) cannot be used: ${d.problem}.`,
     'Run bty-web --help for what it takes.',
   ),
+  STATE_NEWER: entry<{ path: string; found: number; known: number }>(
+    failed,
+    500,
+    (d) =>
+      `The database "${d.path}" has version ${d.found}; this bty-web knows versions up to ${d.known}. It was left as it is.`,
+    'Run the newer bty-web that wrote it, or restore a backup made with this version.',
+  ),
+  STATE_FOREIGN: entry<{ path: string }>(
+    failed,
+    500,
+    (d) => `"${d.path}" is a database of another program, not of this appliance.`,
+    'Name another directory with --state-dir, or move that file away.',
+  ),
 } as const;

@@ -1,0 +1,100 @@
+/** The appliance: configuration -> store -> services -> servers, started and closed as one thing. */
+import { failure } from '../shared/failure.ts';
+import type { Config } from './config/settings.ts';
+import { Hub } from './events/hub.ts';
+import { trustedProxies } from './http/authority.ts';
+import { routes } from './http/routes/index.ts';
+import { type Listening, listen, makeApplication, stopListening } from './http/server.ts';
+import { type Log, makeLog } from './log.ts';
+import type { Services } from './services.ts';
+import { openDatabase } from './store/database.ts';
+import { version } from './version.ts';
+
+/** Something that runs beside HTTP: DHCP, TFTP, a queue of jobs, a timer. */
+export interface Part {
+  readonly name: string;
+  /** Ends it; answers when nothing of it runs any more. */
+  readonly close: () => Promise<void> | void;
+}
+/** Starts a part. `listening` is what HTTP is reached by. */
+export type PartStarter = (
+  services: Services,
+  listening: readonly Listening[],
+) => Promise<Part | null> | Part | null;
+
+/** What is started after HTTP, in this order, and closed in the opposite one. */
+const parts: readonly PartStarter[] = [];
+
+export interface ApplianceOptions {
+  readonly config: Config;
+  /** Milliseconds since 1970. */
+  readonly clock?: () => number;
+  /** Takes each line of the log. */
+  readonly write?: (line: string) => void;
+}
+
+export interface Appliance {
+  readonly services: Services;
+  readonly listening: readonly Listening[];
+  /** Address of the first listener, as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
+/** Milliseconds that running requests have at the end. */
+const patience = 5_000;
+
+/** Starts everything. What fails to start takes down what had started. */
+export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+  const { config, clock = Date.now } = options;
+  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const log = makeLog({ format: config.logFormat, level: config.logLevel, write, clock });
+  const closers: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (const end of closers.splice(0).reverse()) {
+      await Promise.resolve(end()).catch((error: unknown) =>
+        log.error('closing', { problem: String(error) }),
+      );
+    }
+  };
+  try {
+    const services = makeServices(config, log, clock);
+    closers.push(() => services.database.close());
+    const { app } = await makeApplication(services, routes);
+    closers.push(() => app.close());
+    const listening: Listening[] = [];
+    closers.push(() => stopListening(listening, patience));
+    for (const options of listenersOf(config)) listening.push(await listen(app, options));
+    for (const start of parts) {
+      const part = await start(services, listening);
+      if (part) closers.push(part.close);
+    }
+    const [first] = listening;
+    if (!first) throw failure('INTERNAL', { problem: 'nothing listens' });
+    const host = first.address.includes(':') ? `[${first.address}]` : first.address;
+    const url = `${first.secure ? 'https' : 'http'}://${host}:${first.port}`;
+    return { services, listening, url, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function makeServices(config: Config, log: Log, clock: () => number): Services {
+  const database = openDatabase(config.stateDir);
+  return {
+    config,
+    version,
+    log,
+    clock,
+    database,
+    hub: new Hub(),
+    proxies: trustedProxies(config.trustedProxy),
+    authenticate: () => null,
+    readiness: [],
+  };
+}
+
+function listenersOf(config: Config) {
+  return [{ host: config.webHost, port: config.webPort, plane: 'all', tls: null }] as const;
+}

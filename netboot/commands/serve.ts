@@ -1,0 +1,18 @@
+import { ExitCode } from '../../shared/failure.ts';
+import { startAppliance } from '../appliance.ts';
+import type { Loaded } from '../config/load.ts';
+
+/** Runs the appliance until SIGINT or SIGTERM. */
+export async function serve({ config }: Loaded): Promise<ExitCode> {
+  const appliance = await startAppliance({ config });
+  for (const { address, port, secure, plane } of appliance.listening) {
+    const host = address.includes(':') ? `[${address}]` : address;
+    const who = plane === 'boot' ? ' for machines' : '';
+    process.stdout.write(`bty-web listens on ${secure ? 'https' : 'http'}://${host}:${port}${who}\n`);
+  }
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  await appliance.close();
+  return ExitCode.ok;
+}

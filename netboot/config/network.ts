@@ -1,0 +1,2 @@
+/** DHCP, TFTP and what they send. */
+export const networkSettings = {} as const;

@@ -1,0 +1,11 @@
+import type { Scope } from '../../shared/contract/operation.ts';
+
+/** Who calls. */
+export interface Principal {
+  readonly kind: 'session' | 'token';
+  /** Id of the session or token, never its secret. */
+  readonly id: string;
+  /** As events name it: `operator`, or the name of the token. */
+  readonly actor: string;
+  readonly scope: Scope;
+}

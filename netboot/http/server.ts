@@ -1,0 +1,229 @@
+/** The HTTP application and the servers that it is reached by. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import cookie from '@fastify/cookie';
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Method, Operation } from '../../shared/contract/operation.ts';
+import { failure } from '../../shared/failure.ts';
+import type { Services } from '../services.ts';
+import { authority } from './authority.ts';
+import { refuseForeignSites } from './origin.ts';
+import { Problem, tell } from './problem.ts';
+import { routePath } from './route.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    operation?: Operation;
+  }
+}
+
+/** What a listener serves: everything, or only what machines need while they boot. */
+export type Plane = 'all' | 'boot';
+const planes = new WeakMap<IncomingMessage, Plane>();
+
+/** Longest path that is looked at, in bytes. */
+const longestPath = 8192;
+
+/** Sent with every answer: nothing is framed, sniffed, or loaded from elsewhere. */
+const fixedHeaders = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+} as const;
+
+export type Routes = (app: FastifyInstance, services: Services) => void;
+
+export interface Application {
+  readonly app: FastifyInstance;
+  /** Every operation that is served. */
+  readonly operations: readonly Operation[];
+}
+
+/** The application with `routes`, without a socket. */
+export async function makeApplication(services: Services, routes: readonly Routes[]): Promise<Application> {
+  const operations: Operation[] = [];
+  const app = Fastify({
+    logger: false,
+    // The contract's own reading of bodies is in route.ts; nothing is read here.
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    routerOptions: { maxParamLength: longestPath, ignoreTrailingSlash: false, caseSensitive: true },
+    // Routes are chosen on the decoded path, so a hidden slash is a slash (bty-contract 3.2).
+    rewriteUrl: ({ url = '/' }) => {
+      const [path = '/', ...query] = url.split('?');
+      return [path.replaceAll(/%2f/gi, '/'), ...query].join('?');
+    },
+    frameworkErrors: (error, request, reply) => answerError(services, error, request, reply),
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  await app.register(cookie);
+  app.addHook('onRoute', ({ config }) => {
+    if (config?.operation && !operations.includes(config.operation)) operations.push(config.operation);
+  });
+  app.addHook('onRequest', async (request) => {
+    const { host } = request.headers;
+    if (host !== undefined && authority(host) === null) throw new Problem(400, 'invalid Host header');
+    const operation = request.routeOptions.config.operation;
+    if (planes.get(request.raw) === 'boot' && operation?.boot !== true) throw notFound(request, operations);
+    refuseForeignSites(request.headers, request.method, request.url);
+  });
+  app.addHook('onSend', async (request, reply, payload) => {
+    for (const [name, value] of Object.entries(fixedHeaders)) {
+      if (!reply.hasHeader(name)) reply.header(name, value);
+    }
+    reply.header('x-request-id', request.id);
+    // What is left of a body that was refused is not read to its end.
+    if (reply.statusCode >= 400 && !request.raw.complete && hasBody(request))
+      reply.header('connection', 'close');
+    return payload;
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const level = reply.statusCode >= 500 ? 'error' : 'debug';
+    services.log[level]('request', {
+      request: request.id,
+      method: request.method,
+      path: request.url.split('?')[0]?.slice(0, 500),
+      status: reply.statusCode,
+      address: request.socket.remoteAddress,
+      milliseconds: Math.round(reply.elapsedTime),
+    });
+  });
+  app.setErrorHandler((error, request, reply) => answerError(services, error, request, reply));
+  app.setNotFoundHandler((request) => {
+    throw notFound(request, operations);
+  });
+  for (const register of routes) register(app, services);
+  await app.ready();
+  return { app, operations };
+}
+
+function answerError(
+  services: Services,
+  error: unknown,
+  request: FastifyRequest,
+  reply: import('fastify').FastifyReply,
+): void {
+  const told = tell(error);
+  if (told.ours) {
+    const stack = error instanceof Error ? error.stack : String(error);
+    services.log.error('fault', { request: request.id, path: request.url.slice(0, 500), stack });
+  }
+  for (const [name, value] of Object.entries(told.headers)) reply.header(name, value);
+  reply
+    .status(told.status)
+    .header('content-type', 'application/json')
+    .send(JSON.stringify({ ...told.body, ...(told.ours ? { request_id: request.id } : {}) }));
+}
+
+function hasBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** 405 where another method is served at this path, else 404. */
+function notFound(request: FastifyRequest, operations: readonly Operation[]): Problem {
+  const path = decoded(request.url.split('?')[0] ?? '/');
+  const boot = planes.get(request.raw) === 'boot';
+  const methods = new Set<Method | 'HEAD'>();
+  for (const operation of operations) {
+    if ((boot && operation.boot !== true) || !patternOf(operation.path).test(path)) continue;
+    methods.add(operation.method);
+    if (operation.method === 'GET') methods.add('HEAD');
+  }
+  if (methods.size === 0 || methods.has(request.method as Method)) return new Problem(404, 'Not Found');
+  return new Problem(405, 'Method Not Allowed', { allow: [...methods].join(', ') });
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+const patterns = new Map<string, RegExp>();
+function patternOf(path: string): RegExp {
+  let found = patterns.get(path);
+  if (found === undefined) {
+    const source = routePath(path)
+      .split('/')
+      .map((part) =>
+        part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'),
+      )
+      .join('/');
+    found = new RegExp(`^${source}$`, 's');
+    patterns.set(path, found);
+  }
+  return found;
+}
+
+export interface Listening {
+  readonly server: Server;
+  readonly plane: Plane;
+  readonly address: string;
+  readonly port: number;
+  readonly secure: boolean;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly plane: Plane;
+  /** Certificate chain and key in PEM; null for plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+}
+
+/** Listens for `app`. Failure: PORT_TAKEN. */
+export async function listen(app: FastifyInstance, options: ListenOptions): Promise<Listening> {
+  const { host, port, plane, tls } = options;
+  const receive = (request: IncomingMessage, response: ServerResponse) => {
+    planes.set(request, plane);
+    app.routing(request, response);
+  };
+  const limits = {
+    // A request's head must come at once; bodies have their own patience (body.ts, uploads by their idleness).
+    headersTimeout: 15_000,
+    requestTimeout: 0,
+    connectionsCheckingInterval: 5_000,
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: 16_384,
+    noDelay: true,
+  };
+  const server = tls ? createSecureServer({ ...limits, ...tls }, receive) : createServer(limits, receive);
+  server.maxHeadersCount = 100;
+  server.maxConnections = 8192;
+  // Answers that nobody reads and uploads that stop are cut after this much silence.
+  server.setTimeout(120_000);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE' || error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL';
+      const holder = error.code === 'EADDRINUSE' ? 'another program' : `the system (${error.code})`;
+      const name = 'TCP';
+      reject(taken ? failure('PORT_TAKEN', { protocol: name, address: host, port, holder }, error) : error);
+    });
+    server.listen({ host, port, backlog: 1024 }, resolve);
+  });
+  const bound = server.address() as AddressInfo;
+  return { server, plane, address: bound.address, port: bound.port, secure: tls !== null };
+}
+
+/** Takes no new requests, waits up to `patience` milliseconds for those that run, then ends them. */
+export async function stopListening(listening: readonly Listening[], patience: number): Promise<void> {
+  await Promise.all(
+    listening.map(({ server }) => {
+      return new Promise<void>((resolve) => {
+        const timer = setTimeout(() => server.closeAllConnections(), patience);
+        server.close(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+        server.closeIdleConnections();
+      });
+    }),
+  );
+}

@@ -1,0 +1,44 @@
+import { asFailure, ExitCode, failure } from '../shared/failure.ts';
+import { parseFlags } from './config/flags.ts';
+import { effective, help } from './config/help.ts';
+import { loadConfig } from './config/load.ts';
+import { version } from './version.ts';
+
+const print = (text: string) => void process.stdout.write(`${text}\n`);
+const warn = (text: string) => void process.stderr.write(`bty-web: ${text}\n`);
+
+async function main(args: readonly string[]): Promise<ExitCode> {
+  const { flags, words, help: asksHelp, version: asksVersion } = parseFlags(args);
+  if (asksHelp) {
+    print(help());
+    return ExitCode.ok;
+  }
+  if (asksVersion) {
+    print(`bty-web ${version}`);
+    return ExitCode.ok;
+  }
+  const loaded = loadConfig(flags, process.env);
+  switch (words.join(' ')) {
+    case '':
+    case 'serve':
+      return (await import('./commands/serve.ts')).serve(loaded);
+    case 'config':
+      print(effective(loaded));
+      return ExitCode.ok;
+    default:
+      throw failure('USAGE', { problem: `bty-web knows no command "${words.join(' ')}".` });
+  }
+}
+
+function stop(error: unknown): void {
+  const found = asFailure(error);
+  warn(found.message);
+  if (found.advice !== '')
+    warn(found.code === 'USAGE' ? 'Run bty-web --help to see what it takes.' : found.advice);
+  if (found.code === 'INTERNAL' && error instanceof Error) warn(error.stack ?? '');
+  process.exitCode = found.exitCode;
+}
+
+main(process.argv.slice(2)).then((code) => {
+  process.exitCode ||= code;
+}, stop);

@@ -1,0 +1,37 @@
+/** What the parts of the appliance offer one another. `appliance.ts` makes it; routes and servers receive it. */
+import type { Config } from './config/settings.ts';
+import type { Hub } from './events/hub.ts';
+import type { TrustedProxies } from './http/authority.ts';
+import type { Principal } from './http/principal.ts';
+import type { Log } from './log.ts';
+import type { Database } from './store/database.ts';
+
+/** One of the things without which the appliance is alive but not ready. */
+export interface Readiness {
+  readonly name: string;
+  readonly ok: boolean;
+  /** Why, as a sentence, when it is not. */
+  readonly reason: string | null;
+}
+
+export interface Services {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Log;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly database: Database;
+  /** What happens, for those who listen now. */
+  readonly hub: Hub;
+  readonly proxies: TrustedProxies;
+  /** Whom a session cookie or an API token stands for; null when it stands for nobody. */
+  readonly authenticate: (credentials: Credentials) => Principal | null;
+  /** Any part may add what it needs to be ready. */
+  readonly readiness: (() => Readiness | Promise<Readiness>)[];
+}
+
+export interface Credentials {
+  readonly cookie: string | undefined;
+  readonly bearer: string | undefined;
+  readonly address: string;
+}

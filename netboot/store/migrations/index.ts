@@ -1,0 +1,5 @@
+/** The schema's steps in their order. Append; never insert, reorder or change. */
+import type { Migration } from '../migration.ts';
+import { core } from './001-core.ts';
+
+export const migrations: readonly Migration[] = [core];
