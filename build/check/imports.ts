@@ -22,7 +22,7 @@ export const rules: readonly Rule[] = [
     packages: ['koffi', 'saxes', 'smol-toml', 'xxhash-wasm', 'xz-decompress', 'yauzl'],
   },
   { folder: 'netboot', folders: [], node: true, packages: [] },
-  { folder: 'build', folders: ['agent'], node: true, packages: ['esbuild', 'postject'] },
+  { folder: 'build', folders: ['agent', 'shared'], node: true, packages: ['esbuild', 'postject'] },
 ];
 /** What tests may import besides: any folder's test helpers stay in their folder. */
 const inTests = ['fast-check'];
