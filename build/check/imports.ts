@@ -21,7 +21,12 @@ export const rules: readonly Rule[] = [
     node: true,
     packages: ['koffi', 'saxes', 'smol-toml', 'xxhash-wasm', 'xz-decompress', 'yauzl'],
   },
-  { folder: 'netboot', folders: [], node: true, packages: [] },
+  {
+    folder: 'netboot',
+    folders: ['shared'],
+    node: true,
+    packages: ['@fastify/cookie', 'fastify', 'ipaddr.js', 'smol-toml', 'typebox'],
+  },
   { folder: 'build', folders: ['agent', 'shared'], node: true, packages: ['esbuild', 'postject'] },
 ];
 /** What tests may import besides: any folder's test helpers stay in their folder. */
