@@ -73,7 +73,7 @@ test('a disk that failed may be tried again, and its last try counts', () =>
     const faulty = diskAt(
       path,
       16 * MiB,
-      (disk) => new FaultyDisk(disk, [{ call: 'write', at: 4 * MiB, kind: 'error', code: 'EIO' }]),
+      (disk) => new FaultyDisk(disk, [{ on: 'write', at: 4 * MiB, kind: 'error', code: 'EIO' }]),
     );
     let again = 0;
     const { events } = await flashing(folder, [faulty, diskAt(other, 16 * MiB)], (event, add) => {
