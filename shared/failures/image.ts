@@ -1,4 +1,4 @@
-import { ExitCode, entry, type None } from './entry.ts';
+import { amount, ExitCode, entry, type None } from './entry.ts';
 
 const { failed, misuse } = ExitCode;
 
@@ -160,5 +160,122 @@ export const imageFailures = {
     404,
     (d) => `The catalog ${d.catalog} has no image named "${d.name}".`,
     'Run bty catalog list to see the names.',
+  ),
+
+  // The image store of the appliance; the first words of some are those of the contract's error bodies
+  NAME_INVALID: entry<{ name: string }>(
+    misuse,
+    400,
+    () => 'bad name',
+    'Use one file name: without slashes, control characters or a leading dot, and at most 255 bytes.',
+  ),
+  STORED_IMAGE_UNKNOWN: entry<{ key: string }>(
+    failed,
+    404,
+    (d) => `no such image: ${d.key}`,
+    'GET /images lists what is here, by name and by digest.',
+  ),
+  STORED_IMAGE_EXISTS: entry<{ name: string }>(
+    failed,
+    409,
+    (d) => `there is an image named ${d.name} already`,
+    'Choose another name, or delete that image first.',
+  ),
+  BOOT_FILE_UNKNOWN: entry<{ name: string }>(
+    failed,
+    404,
+    (d) => `no such file: ${d.name}`,
+    'Fetch a release with POST /boot/releases, or upload the file with PUT /boot/NAME.',
+  ),
+  HASH_FILE_UNKNOWN: entry<{ path: string }>(
+    failed,
+    404,
+    (d) => `no image file at ${d.path}`,
+    'GET /catalog/images lists the files that are there.',
+  ),
+  JOB_UNKNOWN: entry<{ sentence: string }>(
+    failed,
+    404,
+    (d) => d.sentence,
+    'List the jobs of that kind to see their names.',
+  ),
+  CATALOG_ROW_EXISTS: entry<{ src: string }>(
+    failed,
+    409,
+    (d) => `catalog entry already exists: src='${d.src}'`,
+    'Delete that entry first to add it anew.',
+  ),
+  CATALOG_ROW_UNKNOWN: entry<{ src: string }>(
+    failed,
+    404,
+    (d) => `no catalog entry with src='${d.src}'`,
+    'GET /catalog/entries lists them.',
+  ),
+  DIGEST_UNRESOLVED: entry<{ problem: string }>(
+    failed,
+    400,
+    (d) => `could not resolve sha256: ${d.problem}`,
+    'Check the address of the digests; it must name the image in a line of its own, as sha256sum writes it.',
+  ),
+  DOWNLOAD_UNKNOWN: entry<{ name: string }>(
+    failed,
+    404,
+    (d) => `no catalog entry named '${d.name}'`,
+    'GET /catalog/images lists the entries of the manifest and of the operator.',
+  ),
+  STORED_IMAGE_UNFETCHED: entry<{ key: string; problem: string }>(
+    failed,
+    502,
+    (d) => `The image ${d.key} is not here yet and could not be fetched: ${d.problem}`,
+    'Check its address in the catalog; GET /catalog/downloads tells more.',
+  ),
+  UPLOAD_TOO_LARGE: entry<{ limit: number }>(
+    failed,
+    413,
+    (d) => `The file is larger than the ${amount(d.limit)} that are taken by upload.`,
+    'Raise --max-upload-bytes, or copy the file into the image directory by other means.',
+  ),
+  UPLOAD_BROKEN: entry<{ name: string; received: number; problem: string }>(
+    failed,
+    400,
+    (d) => `The upload of ${d.name} broke off after ${amount(d.received)}: ${d.problem}.`,
+    'Send it again; with Content-Range it goes on where it broke off.',
+  ),
+  UPLOAD_OFFSET: entry<{ name: string; offset: number; expected: number }>(
+    failed,
+    409,
+    (d) => `${d.expected} bytes of ${d.name} are here; what was sent begins at byte ${d.offset}.`,
+    'Go on at the byte that the header upload-offset names.',
+  ),
+  UPLOAD_RANGE: entry<{ problem: string }>(
+    misuse,
+    400,
+    (d) => `The Content-Range of the upload cannot be used: ${d.problem}.`,
+    'Send "bytes FIRST-LAST/TOTAL", or "bytes */TOTAL" without a body to ask how much is here.',
+  ),
+  STORE_FULL: entry<{ folder: string; needed: number; free: number }>(
+    failed,
+    507,
+    (d) => `${d.folder} has ${amount(d.free)} free, and ${amount(d.needed)} are needed.`,
+    'Delete images that nobody needs, or give the directory more space.',
+  ),
+  STORE_QUOTA: entry<{ needed: number; used: number; quota: number }>(
+    failed,
+    507,
+    (d) =>
+      `Images use ${amount(d.used)} of the allowed ${amount(d.quota)}; ${amount(d.needed)} more do not fit.`,
+    'Delete images that nobody needs, or raise --image-quota-bytes.',
+  ),
+  RELEASE_SOURCE_MISSING: entry<None>(
+    failed,
+    409,
+    () => 'It is not known where releases of the live system come from.',
+    'Set BTY_BOOT_RELEASE_REPO to OWNER/NAME or to an http(s) address, or name it as "source" in the request.',
+  ),
+  RELEASE_INVALID: entry<{ tag: string; problem: string }>(
+    failed,
+    502,
+    (d) => `The release ${d.tag} cannot be used: ${d.problem}.`,
+    'Check the tag and the place that releases are fetched from.',
   ),
 } as const;
