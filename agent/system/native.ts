@@ -40,8 +40,10 @@ interface Call {
   (...args: Argument[]): number;
   async(...args: [...Argument[], Done]): void;
 }
-interface Koffi {
+export interface Koffi {
   load(path: null): { func(name: string, result: string, args: readonly string[]): Call };
+  struct(name: string, fields: Readonly<Record<string, string>>): unknown;
+  decode(pointer: unknown, type: unknown): unknown;
   errno(): number;
 }
 interface Library {
@@ -60,10 +62,17 @@ interface Library {
 export const koffiAsset = 'koffi.node';
 
 let loaded: Library | undefined;
+let loadedKoffi: Koffi | undefined;
+
+/** What calls the C library; loaded once. */
+export function systemLibrary(): Koffi {
+  loadedKoffi ??= isSea() ? loadAddon(new Uint8Array(getRawAsset(koffiAsset))) : requireKoffi();
+  return loadedKoffi;
+}
 
 function library(): Library {
   if (loaded) return loaded;
-  const koffi = isSea() ? loadAddon(new Uint8Array(getRawAsset(koffiAsset))) : requireKoffi();
+  const koffi = systemLibrary();
   const libc = koffi.load(null); // the process itself, which links the C library, whatever its file is called
   // ioctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its one pointer alike.
   loaded = {
@@ -113,7 +122,8 @@ export function loadAddon(
   throw new Error(`the system-call library could not be loaded (${problems.join('; ')})`);
 }
 
-function systemError(errno: number, call: string): NodeJS.ErrnoException {
+/** The error that `errno` of `call` stands for, shaped like Node's own. */
+export function systemError(errno: number, call: string): NodeJS.ErrnoException {
   const code = getSystemErrorName(-errno);
   const error: NodeJS.ErrnoException = new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${call}`);
   error.code = code;
