@@ -26,8 +26,9 @@ export class DescriptorDisk implements DiskHandle {
   readonly size: number;
   readonly blockSize: number;
   readonly direct: boolean;
+  /** Belongs to this handle; for a process that hands it to another. */
+  readonly descriptor: number;
   readonly #kind: 'device' | 'file';
-  readonly #descriptor: number;
   #zeroes = true;
   #closed: Promise<void> | undefined;
 
@@ -37,12 +38,12 @@ export class DescriptorDisk implements DiskHandle {
     this.blockSize = facts.blockSize;
     this.direct = facts.direct;
     this.#kind = facts.kind;
-    this.#descriptor = facts.descriptor;
+    this.descriptor = facts.descriptor;
   }
 
   write(from: Uint8Array, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      write(this.#descriptor, from, 0, from.length, position, (error, count) =>
+      write(this.descriptor, from, 0, from.length, position, (error, count) =>
         error ? reject(error) : resolve(count),
       );
     });
@@ -50,7 +51,7 @@ export class DescriptorDisk implements DiskHandle {
 
   read(into: Uint8Array, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      read(this.#descriptor, into, 0, into.length, position, (error, count) =>
+      read(this.descriptor, into, 0, into.length, position, (error, count) =>
         error ? reject(error) : resolve(count),
       );
     });
@@ -60,7 +61,7 @@ export class DescriptorDisk implements DiskHandle {
     if (length === 0) return true;
     if (!this.#zeroes || position % this.blockSize !== 0 || length % this.blockSize !== 0) return false;
     try {
-      await punchHole(this.#descriptor, position, length);
+      await punchHole(this.descriptor, position, length);
       return true;
     } catch (error) {
       if (!isSystemError(error, 'EOPNOTSUPP', 'ENOTSUP', 'EINVAL', 'ENOSYS', 'ENODEV')) throw error;
@@ -71,34 +72,34 @@ export class DescriptorDisk implements DiskHandle {
 
   flush(): Promise<void> {
     return new Promise((resolve, reject) => {
-      fsync(this.#descriptor, (error) => (error ? reject(error) : resolve()));
+      fsync(this.descriptor, (error) => (error ? reject(error) : resolve()));
     });
   }
 
   async dropCache(): Promise<void> {
     if (this.#kind === 'device') {
       try {
-        await flushDeviceCache(this.#descriptor);
+        await flushDeviceCache(this.descriptor);
         return;
       } catch (error) {
         if (!isSystemError(error, 'EACCES', 'EPERM', 'ENOTTY')) throw error; // not CAP_SYS_ADMIN: ask politely
       }
     }
     await this.flush(); // posix_fadvise(2) keeps pages that are not yet on the medium
-    await forgetCached(this.#descriptor, 0, 0);
+    await forgetCached(this.descriptor, 0, 0);
   }
 
   async currentSize(): Promise<number> {
-    if (this.#kind === 'device') return deviceSize(this.#descriptor);
+    if (this.#kind === 'device') return deviceSize(this.descriptor);
     return new Promise((resolve, reject) => {
-      fstat(this.#descriptor, (error, found) => (error ? reject(error) : resolve(found.size)));
+      fstat(this.descriptor, (error, found) => (error ? reject(error) : resolve(found.size)));
     });
   }
 
   async rereadPartitions(): Promise<boolean> {
     if (this.#kind === 'file') return true;
     try {
-      await rereadPartitionTable(this.#descriptor);
+      await rereadPartitionTable(this.descriptor);
       return true;
     } catch (error) {
       // EACCES: the ioctl wants CAP_SYS_ADMIN, which a user who may write the disk need not have.
@@ -111,7 +112,7 @@ export class DescriptorDisk implements DiskHandle {
 
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve, reject) => {
-      close(this.#descriptor, (error) => (error ? reject(error) : resolve()));
+      close(this.descriptor, (error) => (error ? reject(error) : resolve()));
     });
     return this.#closed;
   }

@@ -22,7 +22,6 @@ import {
   type TargetSpec,
   type VirtualTarget,
 } from './guard.ts';
-import type { DiskHandle } from './handle.ts';
 import { type Kernel, numberOf, kernel as realKernel } from './kernel.ts';
 import { findOpeners } from './openers.ts';
 import { fileFacts, locate } from './target.ts';
@@ -46,7 +45,7 @@ export interface OpenOptions {
  * Opens `spec` exclusively for reading and writing. Rejects with the Failure that tells why not; nothing was
  * written then. The caller closes the handle.
  */
-export async function openDisk(spec: TargetSpec, options: OpenOptions = {}): Promise<DiskHandle> {
+export async function openDisk(spec: TargetSpec, options: OpenOptions = {}): Promise<DescriptorDisk> {
   if (process.platform !== 'linux') {
     throw failure('USAGE', { problem: `Writing to disks is built for Linux; this is ${process.platform}.` });
   }
@@ -73,7 +72,7 @@ async function openDirect(path: string, flags: number): Promise<Opened> {
   }
 }
 
-async function openDevice(spec: DeviceTarget, options: OpenOptions): Promise<DiskHandle> {
+async function openDevice(spec: DeviceTarget, options: OpenOptions): Promise<DescriptorDisk> {
   const kernel = realKernel;
   const located = await locate(spec, kernel);
   if (located.kind !== 'device') throw failure('TARGET_NOT_BLOCK', { target: spec.path });
@@ -226,7 +225,7 @@ async function patiently<Result>(
   }
 }
 
-async function openVirtual(spec: VirtualTarget, options: OpenOptions): Promise<DiskHandle> {
+async function openVirtual(spec: VirtualTarget, options: OpenOptions): Promise<DescriptorDisk> {
   const target = spec.path;
   const kernel = realKernel;
   const located = await locate(spec, kernel);
