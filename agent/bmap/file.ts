@@ -2,8 +2,10 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Failure, failure } from '../../shared/failure.ts';
 import { fileSource } from '../source/file.ts';
-import { httpSource } from '../source/http.ts';
 import type { ImageSource } from '../source/source.ts';
+
+// The modules of http and its certificates take long to load, so only an address loads them.
+const http = () => import('../source/http.ts');
 
 /** Most bytes that a block map may have: some 600 000 ranges with their checksums. */
 export const mostBmapBytes = 64 << 20;
@@ -90,8 +92,10 @@ function restated(error: unknown, invalid: (problem: string, cause: unknown) => 
   }
 }
 
-function open(pathOrUrl: string, signal: AbortSignal | undefined): Promise<ImageSource> {
-  return isAddress(pathOrUrl) ? httpSource(pathOrUrl, signal ? { signal } : {}) : fileSource(pathOrUrl);
+async function open(pathOrUrl: string, signal: AbortSignal | undefined): Promise<ImageSource> {
+  if (!isAddress(pathOrUrl)) return fileSource(pathOrUrl);
+  const { httpSource } = await http();
+  return httpSource(pathOrUrl, signal ? { signal } : {});
 }
 
 /** Base name of a signature in a file of its own beside the map, null when there is none. */
@@ -135,6 +139,7 @@ export function hasText(bytes: Uint8Array, text: string): boolean {
 
 /** The first bytes at `address`. Rejects with the source's failure. */
 export async function headAt(address: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const { httpSource } = await http();
   const source = await httpSource(address, { connectMilliseconds: 10_000, ...(signal && { signal }) });
   try {
     return await source.head();

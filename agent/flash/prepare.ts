@@ -1,20 +1,17 @@
 import { failure } from '../../shared/failure.ts';
 import type { VerifyMode } from '../../shared/flash/event.ts';
 import { formatName, type Layout, type Packing } from '../../shared/image.ts';
-import { findBmap } from '../bmap/find.ts';
-import { type BlockMap, loadBmap } from '../bmap/parse.ts';
+import type { BlockMap } from '../bmap/parse.ts';
 import { readPartitionTable } from '../inspect/partitions.ts';
 import { layoutMismatch, recognise, recogniseInner, recogniseTail } from '../inspect/recognise.ts';
 import { qcow2VirtualSize, unpackedSize } from '../inspect/size.ts';
 import { type UnpackedSize, unknownSize } from '../inspect/unpackedsize.ts';
-import { openZipEntry } from '../inspect/zipentry.ts';
 import { openQcow2 } from '../qcow2/qcow2.ts';
 import { orAborted } from '../source/abort.ts';
 import type { FileSource } from '../source/file.ts';
 import { openSource } from '../source/open.ts';
 import { type ImageSource, type RandomReader, readFully } from '../source/source.ts';
 import type { PackedAs } from '../unpack/packings.ts';
-import { unpackStart } from '../unpack/start.ts';
 import type { ExtentReader, FlashPlan } from './plan.ts';
 
 /** What a person asked for. */
@@ -121,6 +118,7 @@ async function look(source: ImageSource, notes: string[], signal: AbortSignal): 
   }
   // What is packed tells itself by its first bytes, where the stored start is enough to unpack some.
   const packed = await packedAs(source, found.packing as Exclude<Packing, 'raw'>);
+  const { unpackStart } = await import('../unpack/start.ts');
   let start = await unpackStart(packed, head, image);
   // A block of bzip2 or xz may be longer than the head; more of it is at hand where the source can seek.
   if (start.length === 0 && source.random)
@@ -162,6 +160,7 @@ async function packedAs(source: ImageSource, packing: Exclude<Packing, 'raw'>): 
       reason: 'its directory stands at its end',
     });
   }
+  const { openZipEntry } = await import('../inspect/zipentry.ts');
   return { packing, entry: await openZipEntry(source.random, source.location) };
 }
 
@@ -249,11 +248,13 @@ async function blockMapOf(
     notes.push('A qcow2 image tells by itself what it holds; no block map was looked for.');
     return null;
   }
+  const { findBmap } = await import('../bmap/find.ts');
   const path = bmap === 'auto' ? await findBmap(image, signal) : bmap;
   if (path === null) {
     notes.push('No block map was found beside the image; all of it is written.');
     return null;
   }
+  const { loadBmap } = await import('../bmap/parse.ts');
   const blockMap = await loadBmap(path, { signal });
   if (blockMap.ranges.length === 0) {
     throw failure('BMAP_INVALID', {

@@ -1,5 +1,20 @@
+/** Threads of the pool beside those of the disks: reading the image, looking at devices, names of hosts. */
+const common = 8;
+/** A disk may have that many writes or reads in flight, each of which occupies a thread. */
+const perDisk = 8;
+/** For programs that flash what they are told later. */
+const most = 64;
+
 /**
- * Widens libuv's thread pool; import this before anything that reads a file. Each write in flight occupies one
- * thread of the pool (4 by default), and the size is read once, at the pool's first use.
+ * How many threads libuv's pool gets, by the words of the command line. All of them start at the first use and take
+ * turns, so more than needed cost start-up and cold caches.
  */
-process.env.UV_THREADPOOL_SIZE ??= '64';
+export function poolSize(words: readonly string[]): number {
+  const [command] = words;
+  if (command === 'helper' || command === 'agent') return most;
+  const disks = words.filter((word) => /^--(target|virtual-disk)(=|$)/.test(word)).length;
+  return Math.min(most, common + perDisk * disks);
+}
+
+/** Import this before anything that reads a file: the size is read once, at the pool's first use (4 by default). */
+process.env.UV_THREADPOOL_SIZE ??= String(poolSize(process.argv.slice(2)));
