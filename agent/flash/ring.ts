@@ -1,3 +1,5 @@
+import { preferLargePages } from '../system/native.ts';
+
 /**
  * A set of page-aligned slots that threads pass around. The memory of a `WebAssembly.Memory` is page aligned,
  * so O_DIRECT works from it, and shared, so no byte is copied between threads. Slots carry no order: whoever
@@ -46,6 +48,7 @@ export class Ring {
   static create(slots: number, slotBytes: number): Ring {
     const pages = (slots * slotBytes) / wasmPage;
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    favour(new Uint8Array(memory.buffer));
     const control = new SharedArrayBuffer((first + slots) * Int32Array.BYTES_PER_ELEMENT);
     return new Ring({ memory, control, slots, slotBytes });
   }
@@ -105,5 +108,15 @@ export class Ring {
   #announce(): void {
     Atomics.add(this.#control, freed, 1);
     Atomics.notify(this.#control, freed);
+  }
+}
+
+/** Large pages are a gain and no need: a system that has none, or refuses the call, goes without. */
+function favour(memory: Uint8Array): void {
+  if (process.platform !== 'linux') return;
+  try {
+    preferLargePages(memory);
+  } catch {
+    // The library of system calls cannot be loaded; what needs it says so.
   }
 }

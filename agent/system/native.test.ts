@@ -15,6 +15,7 @@ import {
   lockExclusively,
   makePipe,
   nextData,
+  preferLargePages,
   punchHole,
   rereadPartitionTable,
 } from './native.ts';
@@ -148,4 +149,26 @@ test('a system error is recognised by its code', () => {
   assert.equal(isSystemError(Object.assign(new Error('x'), { code: 'EIO' }), 'EIO', 'ENXIO'), true);
   assert.equal(isSystemError(new Error('EIO'), 'EIO'), false);
   assert.equal(isSystemError('EIO', 'EIO'), false);
+});
+
+const largePages = (() => {
+  try {
+    return !readFileSync('/sys/kernel/mm/transparent_hugepage/enabled', 'utf8').includes('[never]');
+  } catch {
+    return false;
+  }
+})();
+
+test('memory gets large pages on request', { skip: !largePages && 'this system has none' }, () => {
+  const inLargePages = () =>
+    [...readFileSync('/proc/self/smaps', 'utf8').matchAll(/AnonHugePages: +(\d+) kB/g)].reduce(
+      (sum, [, kilobytes]) => sum + Number(kilobytes),
+      0,
+    );
+  const before = inLargePages();
+  const memory = new WebAssembly.Memory({ initial: 256, maximum: 256, shared: true });
+  const bytes = Buffer.from(memory.buffer);
+  assert.equal(preferLargePages(bytes), true);
+  bytes.fill(1);
+  assert.ok(inLargePages() - before >= 4096, 'at least a few of 16 MiB');
 });
