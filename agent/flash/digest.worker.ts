@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import xxhash from 'xxhash-wasm';
+import type { ZeroRun } from './chunk.ts';
 import type { DigestReply, DigestRequest } from './digester.ts';
 import { Ring, type RingHandle } from './ring.ts';
 
@@ -14,6 +15,21 @@ const rings = (workerData as readonly RingHandle[]).map((handle) => new Ring(han
 const stored = createHash('sha256');
 const zeros = Buffer.alloc(1 << 16);
 let range: Hash | undefined;
+
+/** Runs are made of cells of this size: a zero-out of a few blocks takes a disk as long as to write them. */
+const cell = 1 << 18;
+
+function zeroRuns(bytes: Uint8Array): readonly ZeroRun[] {
+  const runs: { start: number; end: number }[] = [];
+  for (let start = 0; start < bytes.length; start += cell) {
+    const end = Math.min(start + cell, bytes.length);
+    if (!isZero(bytes.subarray(start, end))) continue;
+    const before = runs.at(-1);
+    if (before?.end === start) before.end = end;
+    else runs.push({ start, end });
+  }
+  return runs;
+}
 
 function isZero(bytes: Uint8Array): boolean {
   for (let from = 0; from < bytes.length; from += zeros.length) {
@@ -36,8 +52,8 @@ function serve(request: DigestRequest, hash64: Hash64): DigestReply {
         .subarray(request.start, request.start + request.length);
       if (!view) throw new RangeError(`there is no ring ${request.ring}`);
       if (request.sha256) stored.update(view);
-      const zero = request.zero && isZero(view);
-      return { id: request.id, zero, ...(request.xxh64 && { xxh64: hash64(view) }) };
+      const zeros = request.zero ? zeroRuns(view) : [];
+      return { id: request.id, zeros, ...(request.xxh64 && { xxh64: hash64(view) }) };
     }
     case 'range': {
       const view = rings[request.ring]

@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../system/worker.ts';
+import type { ZeroRun } from './chunk.ts';
 import type { Ring, RingHandle } from './ring.ts';
 
 interface Piece {
@@ -24,8 +25,17 @@ export type DigestRequest =
 export interface DigestReply {
   readonly id: number;
   readonly xxh64?: bigint;
-  readonly zero?: boolean;
+  readonly zeros?: readonly ZeroRun[];
   readonly hex?: string;
+}
+
+/** What a look at part of a slot found. */
+export interface Seen {
+  /** 0 when not computed. */
+  readonly xxh64: bigint;
+  /** True when all of it is zero. */
+  readonly zero: boolean;
+  readonly zeros: readonly ZeroRun[];
 }
 
 type Unnumbered = DigestRequest extends infer Each
@@ -36,7 +46,7 @@ type Unnumbered = DigestRequest extends infer Each
 
 /** Computes digests in a worker thread, in the order they were asked for. */
 export class Digester {
-  readonly #worker: Worker;
+  #worker: Worker | undefined;
   readonly #waiting = new Map<
     number,
     { resolve: (reply: DigestReply) => void; reject: (error: Error) => void }
@@ -45,16 +55,9 @@ export class Digester {
   #next = 0;
   #broken: Error | undefined;
 
-  constructor() {
-    this.#worker = startWorker('digest', []);
-    this.#worker.on('message', (reply: DigestReply) => {
-      this.#waiting.get(reply.id)?.resolve(reply);
-      this.#waiting.delete(reply.id);
-    });
-    this.#worker.on('error', (error) =>
-      this.#break(error instanceof Error ? error : new Error(String(error))),
-    );
-    this.#worker.on('exit', () => this.#break(new Error('the digest worker ended')));
+  /** Starts the thread before the first request, which starts it otherwise; that takes longer than a digest. */
+  warm(): void {
+    this.#worker ??= this.#start();
   }
 
   /** Requests that are not answered yet. */
@@ -62,18 +65,20 @@ export class Digester {
     return this.#waiting.size;
   }
 
-  /** Looks at part of a slot: adds it to the stored digest, computes its XXH64, tells whether it is all zero. */
+  /** Looks at part of a slot: adds it to the stored digest, computes its XXH64, finds zeros in it. */
   async slot(
     ring: Ring,
     slot: number,
     part: { readonly start: number; readonly length: number },
     wanted: { readonly sha256: boolean; readonly xxh64: boolean; readonly zero: boolean },
-  ): Promise<{ readonly xxh64: bigint; readonly zero: boolean }> {
+  ): Promise<Seen> {
     const { start, length } = part;
     const reply = await this.#ask({ kind: 'slot', ring: this.#known(ring), slot, start, length, ...wanted });
     // 0 means "not computed" everywhere else.
     const xxh64 = wanted.xxh64 ? reply.xxh64 || 1n : 0n;
-    return { xxh64, zero: reply.zero ?? false };
+    const zeros = reply.zeros ?? [];
+    const [first] = zeros;
+    return { xxh64, zeros, zero: first?.start === 0 && first.end === length };
   }
 
   /** Adds part of a slot to the digest of the current range; resolves its hex form when `last`. */
@@ -98,9 +103,20 @@ export class Digester {
   }
 
   async close(): Promise<void> {
-    this.#worker.removeAllListeners('exit');
+    this.#worker?.removeAllListeners('exit');
     this.#break(new Error('the digester was closed'));
-    await this.#worker.terminate();
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = startWorker('digest', []);
+    worker.on('message', (reply: DigestReply) => {
+      this.#waiting.get(reply.id)?.resolve(reply);
+      this.#waiting.delete(reply.id);
+    });
+    worker.on('error', (error) => this.#break(error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', () => this.#break(new Error('the digest worker ended')));
+    return worker;
   }
 
   #known(ring: Ring): number {
@@ -115,9 +131,11 @@ export class Digester {
   #ask(request: Unnumbered): Promise<DigestReply> {
     if (this.#broken) return Promise.reject(this.#broken);
     const id = this.#next++;
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id });
+      worker.postMessage({ ...request, id });
     });
   }
 

@@ -61,6 +61,7 @@ export class Pass {
     this.#plan = plan;
     this.#options = options;
     this.#ring = Ring.create(options.slots, options.slotBytes);
+    if (plan.sha256.compute || plan.verify !== 'none' || plan.sparse || plan.blockMap) this.digester.warm();
     if (plan.blockMap) this.#ranges = new RangeCheck(plan.blockMap, plan.image, this.digester);
     options.signal.addEventListener('abort', this.#cancelled);
   }
@@ -180,7 +181,7 @@ export class Pass {
     const { slot, offset, length } = filled;
     this.#end = Math.max(this.#end, offset + length);
     if (slot === null) {
-      this.#give({ offset, length, bytes: null, zero: true, xxh64: 0n }, () => {});
+      this.#give({ offset, length, bytes: null, zero: true, zeros: [], xxh64: 0n }, () => {});
       return [];
     }
     const hashed = this.#plan.reading.kind === 'raw' && this.#plan.sha256.compute;
@@ -219,7 +220,7 @@ export class Pass {
       const needed = wanted.sha256 || wanted.xxh64 || wanted.zero;
       const found = needed
         ? await this.digester.slot(this.#ring, slot, piece, wanted)
-        : { xxh64: 0n, zero: false };
+        : { xxh64: 0n, zero: false, zeros: [] };
       const { offset, start, length } = piece;
       const bytes = sparse && found.zero ? null : this.#view(slot, start, length);
       if (bytes) this.#give({ offset, length, bytes, ...found }, release);
@@ -235,7 +236,7 @@ export class Pass {
 
   #give(part: Omit<Chunk, 'sequence'>, release: () => void): void {
     const chunk: Chunk = { sequence: this.#sequence++, ...part };
-    const { bytes: _bytes, sequence: _sequence, ...expectation } = chunk;
+    const { bytes: _bytes, sequence: _sequence, zeros: _zeros, ...expectation } = chunk;
     this.#expected.push(expectation);
     this.imageBytes += chunk.length;
     let open = this.#writers.length;

@@ -118,7 +118,12 @@ async function compare(work: Verification, ring: Ring, slot: number, piece: Expe
       filled += count;
     }
   } catch (error) {
-    throw await classify(error, disk, 'read', { offset, length });
+    throw await classify(
+      error,
+      disk,
+      'read',
+      await unreadable(error, disk, view, { offset: offset - lead, length: whole }),
+    );
   }
   if (lead > 0) view.copyWithin(0, lead, lead + length);
   held.overlay(view.subarray(0, length), offset);
@@ -130,4 +135,27 @@ async function compare(work: Verification, ring: Ring, slot: number, piece: Expe
     { sha256: false, xxh64: byDigest, zero: !byDigest },
   );
   return byDigest ? found.xxh64 === piece.xxh64 : found.zero;
+}
+
+/** The first range, down to 4 KiB, that cannot be read; all of `range` where the error is none of the medium. */
+async function unreadable(
+  error: unknown,
+  disk: DiskHandle,
+  into: Uint8Array,
+  range: { readonly offset: number; readonly length: number },
+): Promise<{ readonly offset: number; readonly length: number }> {
+  if ((error as NodeJS.ErrnoException).code !== 'EIO') return range;
+  let found = range;
+  for (const step of [1 << 17, Math.max(4096, disk.blockSize)]) {
+    for (let at = found.offset; at < found.offset + found.length; at += step) {
+      const length = Math.min(step, found.offset + found.length - at);
+      try {
+        await disk.read(into.subarray(0, length), at);
+      } catch {
+        found = { offset: at, length };
+        break;
+      }
+    }
+  }
+  return found;
 }

@@ -36,7 +36,7 @@ export class TargetWriter {
   readonly #options: WriterOptions;
   readonly #inbox: Offer[] = [];
   readonly #inflight = new Map<Chunk, number>();
-  #depth: Depth = startDepth;
+  #depth: Depth;
   #account: Account = { written: 0, zeroed: 0, skipped: 0 };
   #failure: Failure | undefined;
   #trouble: { readonly error: unknown; readonly offset: number } | undefined;
@@ -52,6 +52,7 @@ export class TargetWriter {
     this.disk = disk;
     this.held = new Held(disk);
     this.#options = options;
+    this.#depth = { ...startDepth, now: Math.min(startDepth.now, options.mostDepth) };
     this.#lastMove = options.now();
     this.#window.since = this.#lastMove;
   }
@@ -225,18 +226,19 @@ export class TargetWriter {
   }
 
   async #write(chunk: Chunk): Promise<void> {
-    const { offset, length, bytes, zero } = chunk;
+    const { offset, length, bytes } = chunk;
     if (offset + length > this.disk.size) {
       const { image } = this.#options;
       const sizes = { imageBytes: offset + length, atLeast: true, targetBytes: this.disk.size };
       throw failure('TARGET_TOO_SMALL', { target: this.disk.path, image, ...sizes });
     }
-    const asZero = bytes === null || (this.#options.sparse && zero);
     let zeroed = 0;
-    for (const { start, end } of this.held.split(offset, length, asZero ? null : bytes)) {
-      if (asZero && (await this.#zero(start, end - start))) zeroed += end - start;
-      else if (bytes) await this.#storeAny(bytes.subarray(start - offset, end - offset), start);
-      else await this.#storeZeros(start, end);
+    for (const piece of this.held.split(offset, length, bytes)) {
+      for (const { start, end, zero } of this.#parts(chunk, piece)) {
+        if (zero && (await this.#zero(start, end - start))) zeroed += end - start;
+        else if (bytes) await this.#storeAny(bytes.subarray(start - offset, end - offset), start);
+        else await this.#storeZeros(start, end);
+      }
     }
     const { account } = this;
     this.#account = {
@@ -244,6 +246,26 @@ export class TargetWriter {
       written: account.written + length - zeroed,
       zeroed: account.zeroed + zeroed,
     };
+  }
+
+  /** `piece` of a chunk in runs that become zero-outs and the rest. */
+  *#parts(
+    { offset, bytes, zeros }: Chunk,
+    piece: { readonly start: number; readonly end: number },
+  ): Generator<{ start: number; end: number; zero: boolean }> {
+    let at = piece.start;
+    if (bytes === null) yield { ...piece, zero: true };
+    else {
+      for (const run of this.#options.sparse && this.#canZero ? zeros : []) {
+        const start = Math.max(at, offset + run.start);
+        const end = Math.min(piece.end, offset + run.end);
+        if (start >= end) continue;
+        if (at < start) yield { start: at, end: start, zero: false };
+        yield { start, end, zero: true };
+        at = end;
+      }
+      if (at < piece.end) yield { start: at, end: piece.end, zero: false };
+    }
   }
 
   /** Zeroes whole blocks without a transfer; false where the disk cannot, or the range is not whole blocks. */
