@@ -1,7 +1,9 @@
 /** The appliance: configuration -> store -> services -> servers, started and closed as one thing. */
 import { failure } from '../shared/failure.ts';
+import { Access } from './access/access.ts';
 import type { Config } from './config/settings.ts';
 import { Hub } from './events/hub.ts';
+import { EventLog } from './events/log.ts';
 import { trustedProxies } from './http/authority.ts';
 import { routes } from './http/routes/index.ts';
 import { type Listening, listen, makeApplication, stopListening } from './http/server.ts';
@@ -38,6 +40,8 @@ export interface Appliance {
   readonly listening: readonly Listening[];
   /** Address of the first listener, as `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** The password that was made at the first start, null when there was one. */
+  readonly firstPassword: string | null;
   readonly close: () => Promise<void>;
 }
 
@@ -60,6 +64,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   try {
     const services = makeServices(config, log, clock);
     closers.push(() => services.database.close());
+    const firstPassword = await services.access.prepare();
     const { app } = await makeApplication(services, routes);
     closers.push(() => app.close());
     const listening: Listening[] = [];
@@ -73,7 +78,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     if (!first) throw failure('INTERNAL', { problem: 'nothing listens' });
     const host = first.address.includes(':') ? `[${first.address}]` : first.address;
     const url = `${first.secure ? 'https' : 'http'}://${host}:${first.port}`;
-    return { services, listening, url, close };
+    return { services, listening, url, firstPassword, close };
   } catch (error) {
     await close();
     throw error;
@@ -82,15 +87,18 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
 
 function makeServices(config: Config, log: Log, clock: () => number): Services {
   const database = openDatabase(config.stateDir);
+  const hub = new Hub();
+  const events = new EventLog(database, hub, clock);
   return {
     config,
     version,
     log,
     clock,
     database,
-    hub: new Hub(),
+    hub,
+    events,
+    access: new Access(database, events, config, clock),
     proxies: trustedProxies(config.trustedProxy),
-    authenticate: () => null,
     readiness: [],
   };
 }

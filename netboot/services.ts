@@ -1,8 +1,9 @@
 /** What the parts of the appliance offer one another. `appliance.ts` makes it; routes and servers receive it. */
+import type { Access } from './access/access.ts';
 import type { Config } from './config/settings.ts';
 import type { Hub } from './events/hub.ts';
+import type { EventLog } from './events/log.ts';
 import type { TrustedProxies } from './http/authority.ts';
-import type { Principal } from './http/principal.ts';
 import type { Log } from './log.ts';
 import type { Database } from './store/database.ts';
 
@@ -24,14 +25,10 @@ export interface Services {
   /** What happens, for those who listen now. */
   readonly hub: Hub;
   readonly proxies: TrustedProxies;
-  /** Whom a session cookie or an API token stands for; null when it stands for nobody. */
-  readonly authenticate: (credentials: Credentials) => Principal | null;
+  /** What happened, for ever. */
+  readonly events: EventLog;
+  /** Who may do what. */
+  readonly access: Access;
   /** Any part may add what it needs to be ready. */
   readonly readiness: (() => Readiness | Promise<Readiness>)[];
-}
-
-export interface Credentials {
-  readonly cookie: string | undefined;
-  readonly bearer: string | undefined;
-  readonly address: string;
 }

@@ -10,6 +10,10 @@ export async function serve({ config }: Loaded): Promise<ExitCode> {
     const who = plane === 'boot' ? ' for machines' : '';
     process.stdout.write(`bty-web listens on ${secure ? 'https' : 'http'}://${host}:${port}${who}\n`);
   }
+  if (appliance.firstPassword !== null)
+    process.stdout.write(
+      `The password of the operator is ${appliance.firstPassword}\nIt is told this once only.\n`,
+    );
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });

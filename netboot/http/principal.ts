@@ -8,4 +8,6 @@ export interface Principal {
   /** As events name it: `operator`, or the name of the token. */
   readonly actor: string;
   readonly scope: Scope;
+  /** True when the cookie is to be sent again, so that it lasts from now on. */
+  readonly renew: boolean;
 }

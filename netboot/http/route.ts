@@ -7,6 +7,7 @@ import type { Services } from '../services.ts';
 import { authority, clientAddress, ownAuthority } from './authority.ts';
 import { parseForm, parseJson, readBody, usualBytes } from './body.ts';
 import { checked, checkedQuery } from './check.ts';
+import { cookieName, sessionCookie } from './cookie.ts';
 import type { Principal } from './principal.ts';
 import { Problem } from './problem.ts';
 
@@ -104,8 +105,10 @@ async function callOf<One extends Operation>(
   const address = clientAddress(request.socket.remoteAddress, proxied, services.proxies);
   const bearer = /^Bearer +(\S{1,4096})$/i.exec(request.headers.authorization ?? '')?.[1];
   const raw = await bodyOf(operation, request.raw);
-  const principal =
-    operation.access === 'agent' ? null : authorize(services, operation, request, address, bearer);
+  const principal = operation.access === 'agent' ? null : authorize(services, operation, request, bearer);
+  const cookie = request.cookies[cookieName];
+  if (principal?.renew === true && cookie !== undefined)
+    reply.header('set-cookie', sessionCookie(cookie, services.config, isSecure(request)));
   const query = operation.query
     ? checkedQuery(operation.query, request.query as Record<string, unknown>)
     : undefined;
@@ -118,7 +121,7 @@ async function callOf<One extends Operation>(
     bearer,
     address,
     host: hostOf(request.raw),
-    secure: 'encrypted' in request.socket,
+    secure: isSecure(request),
     request,
     reply,
   };
@@ -149,11 +152,10 @@ function authorize(
   services: Services,
   operation: Operation,
   request: FastifyRequest,
-  address: string,
   bearer: string | undefined,
 ): Principal | null {
-  const cookie = request.cookies['bty-token'];
-  const found = services.authenticate({ cookie, bearer, address });
+  const cookie = request.cookies[cookieName];
+  const found = services.access.authenticate({ cookie, bearer });
   if (operation.access === 'open' || operation.access === 'agent') return found;
   if (found === null) {
     const challenge: Record<string, string> =
@@ -162,6 +164,11 @@ function authorize(
   }
   if (includes(found.scope, operation.access)) return found;
   throw new Problem(403, `this token may ${found.scope}; ${operation.name} needs ${operation.access}`);
+}
+
+/** True over TLS. */
+function isSecure({ raw }: FastifyRequest): boolean {
+  return 'encrypted' in raw.socket && raw.socket.encrypted === true;
 }
 
 function hostOf(request: IncomingMessage): string {

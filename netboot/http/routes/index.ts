@@ -1,5 +1,7 @@
 /** Every module of routes. One that is not listed here is not served. */
 import type { Routes } from '../server.ts';
+import { accessRoutes } from './access.ts';
 import { systemRoutes } from './system.ts';
+import { uiRoutes } from './ui.ts';
 
-export const routes: readonly Routes[] = [systemRoutes];
+export const routes: readonly Routes[] = [systemRoutes, accessRoutes, uiRoutes];

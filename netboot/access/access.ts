@@ -1,0 +1,278 @@
+/** Who may do what: the operator's password, sessions, API tokens. */
+import { hash, randomBytes } from 'node:crypto';
+import { type Scope, scopes } from '../../shared/contract/operation.ts';
+import type { Config } from '../config/settings.ts';
+import type { EventLog } from '../events/log.ts';
+import type { Principal } from '../http/principal.ts';
+import type { Database } from '../store/database.ts';
+import { Lockout } from './lockout.ts';
+import { hashPassword, inventPassword, matchesPassword } from './password.ts';
+
+export interface Credentials {
+  readonly cookie: string | undefined;
+  readonly bearer: string | undefined;
+}
+
+export type LoginResult =
+  | { readonly kind: 'in'; readonly cookie: string }
+  | { readonly kind: 'wrong' }
+  /** Too many wrong ones; seconds until the next try. */
+  | { readonly kind: 'locked'; readonly seconds: number };
+
+export interface Token {
+  readonly id: string;
+  readonly name: string;
+  readonly scope: Scope;
+  /** Milliseconds since 1970; null where it does not end, or was never used. */
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly usedAt: number | null;
+}
+
+/** Only every so many milliseconds is it written down that a session or token was used. */
+const usedGrain = 60_000;
+/** Guesses that are computed at one moment; each takes 32 MiB. */
+const guessesAtOnce = 4;
+
+export class Access {
+  readonly #database: Database;
+  readonly #events: EventLog;
+  readonly #config: Config;
+  readonly #clock: () => number;
+  readonly #lockout = new Lockout();
+  #guessing = 0;
+
+  constructor(database: Database, events: EventLog, config: Config, clock: () => number) {
+    this.#database = database;
+    this.#events = events;
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  /** Sees to it that there is a password. Answers the one that it made, null when there was one already. */
+  async prepare(): Promise<string | null> {
+    const kept = this.#kept();
+    const given = this.#config.adminPassword;
+    if (given !== null && given !== '') {
+      if (kept === null || !(await matchesPassword(given, kept)))
+        await this.#keep(given, 'system', 'The password was set from the configuration.');
+      return null;
+    }
+    if (kept !== null) return null;
+    const made = inventPassword();
+    await this.#keep(made, 'system', 'A first password was made.');
+    return made;
+  }
+
+  /** Whom the credentials stand for. A bearer token decides when there is one. */
+  authenticate({ cookie, bearer }: Credentials): Principal | null {
+    if (bearer !== undefined) return this.#token(bearer);
+    return cookie === undefined ? null : this.#session(cookie);
+  }
+
+  async login(password: string, address: string): Promise<LoginResult> {
+    const checked = await this.#guess(password, address);
+    if (checked.kind !== 'in') return checked;
+    const cookie = randomBytes(32).toString('base64url');
+    const now = this.#clock();
+    const expires = now + this.#config.sessionSeconds * 1000;
+    await this.#database.write(() => {
+      this.#database.prepare('DELETE FROM sessions WHERE expires_at <= ?').run(now);
+      this.#database
+        .prepare(
+          'INSERT INTO sessions (hash, created_at, used_at, expires_at, source_ip) VALUES (?, ?, ?, ?, ?)',
+        )
+        .run(this.#sessionHash(cookie), now, now, expires, address);
+      this.#append('auth.login.succeeded', 'operator', address, 'The operator logged in.');
+    });
+    return { kind: 'in', cookie };
+  }
+
+  /** Ends the session of `cookie`; nothing happens when it is none. */
+  async logout(cookie: string, address: string): Promise<void> {
+    await this.#database.write(() => {
+      const { changes } = this.#database
+        .prepare('DELETE FROM sessions WHERE hash = ?')
+        .run(this.#sessionHash(cookie));
+      if (Number(changes) > 0) this.#append('auth.logout', 'operator', address, 'The operator logged out.');
+    });
+  }
+
+  async endSessions(actor: string, address: string): Promise<void> {
+    await this.#database.write(() => {
+      const { changes } = this.#database.prepare('DELETE FROM sessions').run();
+      this.#append('auth.sessions.ended', actor, address, `All ${changes} sessions were ended.`);
+    });
+  }
+
+  async changePassword(current: string, next: string, actor: string, address: string): Promise<LoginResult> {
+    const checked = await this.#guess(current, address);
+    if (checked.kind !== 'in') return checked;
+    await this.#keep(next, actor, 'The password was changed; every session ended.', address);
+    return checked;
+  }
+
+  tokens(): Token[] {
+    const rows = this.#database.prepare('SELECT * FROM tokens ORDER BY created_at, id').all();
+    return rows.map((row) => ({
+      id: String(row.id),
+      name: String(row.name),
+      scope: scopeOf(row.scope),
+      createdAt: Number(row.created_at),
+      expiresAt: row.expires_at === null ? null : Number(row.expires_at),
+      usedAt: row.used_at === null ? null : Number(row.used_at),
+    }));
+  }
+
+  /** Makes a token. Null when there is one of that name. */
+  createToken(
+    request: { readonly name: string; readonly scope: Scope; readonly expiresAt: number | null },
+    actor: string,
+    address: string,
+  ): Promise<{ readonly token: string; readonly info: Token } | null> {
+    const token = `bty_${randomBytes(32).toString('base64url')}`;
+    const id = randomBytes(8).toString('hex');
+    const { name, scope, expiresAt } = request;
+    const createdAt = this.#clock();
+    return this.#database.write(() => {
+      if (this.#database.prepare('SELECT 1 FROM tokens WHERE name = ?').get(name)) return null;
+      this.#database
+        .prepare(
+          'INSERT INTO tokens (id, name, hash, scope, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)',
+        )
+        .run(id, name, hash('sha256', token), scope, createdAt, expiresAt);
+      const details = { id, name, scope };
+      this.#append('auth.token.created', actor, address, `The API token "${name}" was made.`, details);
+      return { token, info: { id, name, scope, createdAt, expiresAt, usedAt: null } };
+    });
+  }
+
+  /** False when there is no such token. */
+  deleteToken(id: string, actor: string, address: string): Promise<boolean> {
+    return this.#database.write(() => {
+      const found = this.#database.prepare('SELECT name, scope FROM tokens WHERE id = ?').get(id);
+      if (!found) return false;
+      this.#database.prepare('DELETE FROM tokens WHERE id = ?').run(id);
+      const details = { id, name: found.name, scope: found.scope };
+      this.#append(
+        'auth.token.deleted',
+        actor,
+        address,
+        `The API token "${found.name}" was deleted.`,
+        details,
+      );
+      return true;
+    });
+  }
+
+  async #guess(
+    password: string,
+    address: string,
+  ): Promise<{ readonly kind: 'in'; readonly cookie: string } | Exclude<LoginResult, { kind: 'in' }>> {
+    const wait = this.#lockout.wait(address, this.#clock());
+    if (wait > 0) return { kind: 'locked', seconds: Math.ceil(wait / 1000) };
+    const kept = this.#kept();
+    if (this.#guessing >= guessesAtOnce) return { kind: 'locked', seconds: 1 };
+    this.#guessing++;
+    try {
+      if (kept !== null && (await matchesPassword(password, kept))) {
+        this.#lockout.right(address);
+        return { kind: 'in', cookie: '' };
+      }
+    } finally {
+      this.#guessing--;
+    }
+    const locked = this.#lockout.wrong(address, this.#clock());
+    await this.#database.write(() => {
+      this.#append('auth.login.failed', 'operator', address, 'A wrong password was given.');
+      if (locked > 0) {
+        const seconds = Math.round(locked / 1000);
+        const summary = `${address} may not try passwords for ${seconds} s.`;
+        this.#append('auth.locked', 'system', address, summary, { seconds });
+      }
+    });
+    return { kind: 'wrong' };
+  }
+
+  #session(cookie: string): Principal | null {
+    const key = this.#sessionHash(cookie);
+    const row = this.#database.prepare('SELECT used_at, expires_at FROM sessions WHERE hash = ?').get(key);
+    const now = this.#clock();
+    if (!row || Number(row.expires_at) <= now) return null;
+    const renew = Math.abs(now - Number(row.used_at)) > usedGrain;
+    if (renew) {
+      this.#quietly(() => {
+        this.#database
+          .prepare('UPDATE sessions SET used_at = ?, expires_at = ? WHERE hash = ?')
+          .run(now, now + this.#config.sessionSeconds * 1000, key);
+      });
+    }
+    return { kind: 'session', id: key.slice(0, 16), actor: 'operator', scope: 'admin', renew };
+  }
+
+  #token(bearer: string): Principal | null {
+    const row = this.#database
+      .prepare('SELECT id, name, scope, expires_at, used_at FROM tokens WHERE hash = ?')
+      .get(hash('sha256', bearer));
+    const now = this.#clock();
+    if (!row || (row.expires_at !== null && Number(row.expires_at) <= now)) return null;
+    const id = String(row.id);
+    if (Math.abs(now - Number(row.used_at ?? 0)) > usedGrain) {
+      this.#quietly(() => {
+        this.#database.prepare('UPDATE tokens SET used_at = ? WHERE id = ?').run(now, id);
+      });
+    }
+    return { kind: 'token', id, actor: `token:${row.name}`, scope: scopeOf(row.scope), renew: false };
+  }
+
+  /** A note of use must not make a request fail. */
+  #quietly(work: () => void): void {
+    this.#database.write(work).catch(() => undefined);
+  }
+
+  #sessionHash(cookie: string): string {
+    return hash('sha256', `${this.#config.sessionSecret ?? ''}\n${cookie}`);
+  }
+
+  #kept(): string | null {
+    const row = this.#database.prepare('SELECT hash FROM passwords').get();
+    return row ? String(row.hash) : null;
+  }
+
+  async #keep(
+    password: string,
+    actor: string,
+    summary: string,
+    address: string | null = null,
+  ): Promise<void> {
+    const kept = await hashPassword(password);
+    await this.#database.write(() => {
+      this.#database
+        .prepare('INSERT OR REPLACE INTO passwords (one, hash, changed_at) VALUES (1, ?, ?)')
+        .run(kept, this.#clock());
+      this.#database.prepare('DELETE FROM sessions').run();
+      this.#append('auth.password.changed', actor, address, summary);
+    });
+  }
+
+  #append(
+    kind: string,
+    actor: string,
+    address: string | null,
+    summary: string,
+    details?: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#events.append({
+      kind,
+      subject: ['auth', 'operator'],
+      actor,
+      address,
+      summary,
+      ...(details ? { details } : {}),
+    });
+  }
+}
+
+function scopeOf(value: unknown): Scope {
+  return scopes.find((scope) => scope === value) ?? 'read';
+}

@@ -1,0 +1,199 @@
+/** The event log: append-only, each event bound to the one before it by a hash. */
+import { hash } from 'node:crypto';
+import type { Event, EventFilter } from '../../shared/contract/event.ts';
+import type { Database } from '../store/database.ts';
+import type { Hub } from './hub.ts';
+
+export type SubjectKind =
+  | 'machine'
+  | 'image'
+  | 'catalog'
+  | 'boot'
+  | 'settings'
+  | 'auth'
+  | 'audit'
+  | 'network'
+  | 'job';
+
+export interface NewEvent {
+  readonly kind: string;
+  readonly subject: readonly [SubjectKind, string] | null;
+  /** `operator`, `system`, `pxe-client`, or the name of an API token. */
+  readonly actor: string;
+  readonly address: string | null;
+  /** One sentence. */
+  readonly summary: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+interface Row {
+  readonly id: number;
+  readonly ts: string;
+  readonly kind: string;
+  readonly subject_kind: string | null;
+  readonly subject_id: string | null;
+  readonly actor: string | null;
+  readonly source_ip: string | null;
+  readonly summary: string;
+  readonly details: string | null;
+  readonly hash: string;
+}
+
+/** What `verify` found. */
+export type Verdict =
+  | { readonly kind: 'intact'; readonly events: number; readonly firstId: number; readonly lastHash: string }
+  | { readonly kind: 'broken'; readonly id: number; readonly problem: string };
+
+const nothing = { id: 0, hash: '0'.repeat(64) };
+
+export class EventLog {
+  readonly #database: Database;
+  readonly #hub: Hub;
+  readonly #clock: () => number;
+
+  constructor(database: Database, hub: Hub, clock: () => number) {
+    this.#database = database;
+    this.#hub = hub;
+    this.#clock = clock;
+  }
+
+  /** Appends inside a write of the database; it exists when that write does. Answers its id. */
+  append(event: NewEvent): number {
+    const last = this.#last();
+    const [subjectKind, subjectId] = event.subject ?? [null, null];
+    const row = {
+      id: last.id + 1,
+      ts: new Date(this.#clock()).toISOString().replace('Z', '000+00:00'),
+      kind: event.kind,
+      subject_kind: subjectKind,
+      subject_id: subjectId,
+      actor: event.actor,
+      source_ip: event.address,
+      summary: event.summary,
+      details: event.details === undefined ? null : JSON.stringify(event.details),
+    };
+    this.#database
+      .prepare(
+        `INSERT INTO events (id, ts, kind, subject_kind, subject_id, actor, source_ip, summary, details, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(...fields(row), chained(last.hash, row));
+    this.#database.afterCommit(() => this.#hub.publish({ kind: 'event', id: row.id }));
+    return row.id;
+  }
+
+  /** Appends in a write of its own. */
+  record(event: NewEvent): Promise<number> {
+    return this.#database.write(() => this.append(event));
+  }
+
+  /** Newest first. */
+  list(filter: EventFilter): Event[] {
+    const conditions: string[] = [];
+    const values: (string | number)[] = [];
+    for (const column of ['kind', 'subject_kind', 'subject_id', 'actor', 'source_ip'] as const) {
+      const wanted = filter[column];
+      if (wanted === undefined || wanted === '') continue;
+      conditions.push(`${column} = ?`);
+      values.push(wanted);
+    }
+    if (filter.failed) conditions.push("kind LIKE '%failed'");
+    if (filter.before_id !== undefined) {
+      conditions.push('id < ?');
+      values.push(filter.before_id);
+    }
+    const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
+    const limit = Math.min(500, Math.max(1, filter.limit ?? 50));
+    const rows = this.#database
+      .prepare(`SELECT * FROM events ${where} ORDER BY id DESC LIMIT ?`)
+      .all(...values, limit);
+    return (rows as unknown as Row[]).map(toEvent);
+  }
+
+  /** Oldest first, from the event after `id` on. */
+  after(id: number, limit: number): Event[] {
+    const rows = this.#database
+      .prepare('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?')
+      .all(id, limit);
+    return (rows as unknown as Row[]).map(toEvent);
+  }
+
+  lastId(): number {
+    return this.#last().id;
+  }
+
+  /** Follows the chain from its start, or from where retention cut it. */
+  verify(): Verdict {
+    const anchor = this.#anchor();
+    let before = anchor;
+    let events = 0;
+    for (const found of this.#database.prepareFresh('SELECT * FROM events ORDER BY id').iterate()) {
+      const row = found as unknown as Row;
+      const expected = before.id + 1;
+      if (row.id !== expected) {
+        const missing =
+          row.id > expected ? `events ${expected} to ${row.id - 1} are missing` : 'it stands twice';
+        return { kind: 'broken', id: row.id, problem: missing };
+      }
+      if (row.hash !== chained(before.hash, row))
+        return { kind: 'broken', id: row.id, problem: 'this event, or the hash before it, was changed' };
+      before = row;
+      events++;
+    }
+    return { kind: 'intact', events, firstId: anchor.id + 1, lastHash: before.hash };
+  }
+
+  /** Takes away events older than `before` (milliseconds since 1970); what is left stays provable. */
+  trim(before: number): Promise<number> {
+    return this.#database.write(() => {
+      const oldest = new Date(before).toISOString().replace('Z', '000+00:00');
+      // Clocks jump; only the unbroken run of old events at the start goes.
+      const keep = this.#database.prepare('SELECT min(id) AS id FROM events WHERE ts >= ?').get(oldest)?.id;
+      const boundary = keep === null || keep === undefined ? this.#last().id + 1 : Number(keep);
+      const last = this.#database
+        .prepare('SELECT id, hash FROM events WHERE id < ? ORDER BY id DESC LIMIT 1')
+        .get(boundary);
+      if (last === undefined) return 0;
+      this.#database
+        .prepare('INSERT OR REPLACE INTO event_anchor (one, id, hash) VALUES (1, ?, ?)')
+        .run(Number(last.id), String(last.hash));
+      const { changes } = this.#database.prepare('DELETE FROM events WHERE id < ?').run(boundary);
+      this.append({
+        kind: 'audit.trimmed',
+        subject: ['audit', 'events'],
+        actor: 'system',
+        address: null,
+        summary: `${changes} events older than ${oldest} were removed as the retention setting says.`,
+        details: { removed: Number(changes), last_id: Number(last.id), last_hash: String(last.hash) },
+      });
+      return Number(changes);
+    });
+  }
+
+  #last(): { readonly id: number; readonly hash: string } {
+    const row = this.#database.prepare('SELECT id, hash FROM events ORDER BY id DESC LIMIT 1').get();
+    return row ? { id: Number(row.id), hash: String(row.hash) } : this.#anchor();
+  }
+
+  #anchor(): { readonly id: number; readonly hash: string } {
+    const row = this.#database.prepare('SELECT id, hash FROM event_anchor').get();
+    return row ? { id: Number(row.id), hash: String(row.hash) } : nothing;
+  }
+}
+
+type Unhashed = Omit<Row, 'hash'>;
+
+function fields(row: Unhashed) {
+  const { id, ts, kind, subject_kind, subject_id, actor, source_ip, summary, details } = row;
+  return [id, ts, kind, subject_kind, subject_id, actor, source_ip, summary, details] as const;
+}
+
+function chained(before: string, row: Unhashed): string {
+  return hash('sha256', `${before}\n${JSON.stringify(fields(row))}`);
+}
+
+function toEvent(row: Row): Event {
+  const details = row.details === null ? null : (JSON.parse(row.details) as Event['details']);
+  const { id, ts, kind, subject_kind, subject_id, actor, source_ip, summary } = row;
+  return { id, ts, kind, subject_kind, subject_id, actor, source_ip, summary, details, hash: row.hash };
+}
