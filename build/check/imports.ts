@@ -30,7 +30,7 @@ export const rules: readonly Rule[] = [
   { folder: 'build', folders: ['agent', 'shared'], node: true, packages: ['esbuild', 'postject'] },
 ];
 /** What tests may import besides: any folder's test helpers stay in their folder. */
-const inTests = ['fast-check'];
+const inTests = ['fast-check', 'tftp'];
 
 export interface Import {
   readonly file: string;

@@ -33,6 +33,9 @@ const tools: Readonly<Record<string, string>> = {
   xorriso: 'xorriso',
   cryptsetup: 'cryptsetup-bin',
   mkudffs: 'udftools',
+  curl: 'curl',
+  atftp: 'atftp',
+  tftp: 'tftp-hpa',
   'mkfs.erofs': 'erofs-utils',
   'mkfs.jfs': 'jfsutils',
 };

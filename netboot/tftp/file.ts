@@ -1,0 +1,91 @@
+/** A file as a transfer reads it. */
+import { type FileHandle, open } from 'node:fs/promises';
+
+export interface TftpFile {
+  readonly size: number;
+  /**
+   * Bytes from `offset` on: `length` of them, fewer at the end. At once where they are in memory; what is returned
+   * is not changed until the next call.
+   */
+  read(offset: number, length: number): Uint8Array | Promise<Uint8Array>;
+  close(): void;
+}
+
+export function fileOfBytes(bytes: Uint8Array): TftpFile {
+  return {
+    size: bytes.length,
+    read: (offset, length) => bytes.subarray(offset, offset + length),
+    close() {},
+  };
+}
+
+const ahead = 1 << 20;
+
+/** A file that is too large to keep: it is read in pieces of 1 MiB that are read ahead. */
+export async function fileOfPath(path: string): Promise<TftpFile> {
+  const handle = await open(path, 'r');
+  try {
+    const { size } = await handle.stat();
+    return new Piecewise(handle, size);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+class Piecewise implements TftpFile {
+  readonly size: number;
+  readonly #handle: FileHandle;
+  #start = 0;
+  #piece: Uint8Array = new Uint8Array(0);
+  #closed = false;
+  #reading: Promise<unknown> = Promise.resolve();
+
+  constructor(handle: FileHandle, size: number) {
+    this.#handle = handle;
+    this.size = size;
+  }
+
+  read(offset: number, length: number): Uint8Array | Promise<Uint8Array> {
+    const stop = Math.min(offset + length, this.size);
+    const from = offset - this.#start;
+    if (from >= 0 && stop - this.#start <= this.#piece.length)
+      return this.#piece.subarray(from, stop - this.#start);
+    const task = this.#fill(offset, Math.max(ahead, length), stop - offset);
+    this.#reading = task.catch(() => undefined);
+    return task;
+  }
+
+  async #fill(offset: number, wanted: number, needed: number): Promise<Uint8Array> {
+    const piece = Buffer.allocUnsafe(Math.min(wanted, this.size - offset));
+    let filled = 0;
+    while (filled < piece.length) {
+      const { bytesRead } = await this.#handle.read(piece, filled, piece.length - filled, offset + filled);
+      if (bytesRead === 0) throw new Error('the file became shorter while it was read');
+      filled += bytesRead;
+    }
+    this.#start = offset;
+    this.#piece = piece;
+    return piece.subarray(0, needed);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    void this.#reading.then(() => this.#handle.close()).catch(() => undefined);
+  }
+}
+
+/** `bytes` as netascii has them (RFC 764): line feed becomes CR LF, a bare CR becomes CR NUL. */
+export function netascii(bytes: Uint8Array): Uint8Array {
+  let extra = 0;
+  for (const byte of bytes) if (byte === 10 || byte === 13) extra += 1;
+  const out = new Uint8Array(bytes.length + extra);
+  let at = 0;
+  for (const byte of bytes) {
+    if (byte === 10) out[at++] = 13;
+    out[at++] = byte;
+    if (byte === 13) out[at++] = 0;
+  }
+  return out;
+}
