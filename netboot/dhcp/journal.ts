@@ -1,0 +1,247 @@
+/**
+ * An append-only file of records, each one a line with its checksum, written in groups: every record that waits when
+ * the disk is free goes out with one write(2) and one fdatasync(2), off the main thread. So thousands of records a
+ * second are durable before anyone hears of them, and the event loop never waits for the disk. A database with its
+ * transactions on the main thread would stop all packets for the length of every sync.
+ */
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { failure } from '../../shared/failure.ts';
+
+interface Waiting {
+  readonly line: string;
+  readonly done: (error: unknown) => void;
+}
+
+export interface JournalOptions {
+  readonly path: string;
+  /** Everything that is to be kept, as records; asked for when the file is written anew. */
+  readonly snapshot: () => Iterable<unknown>;
+  /** The file is written anew when it holds this many lines more than the snapshot had. */
+  readonly slack?: number;
+  /** Told once when the disk refuses; from then on every append fails. */
+  readonly onFailure?: (error: unknown) => void;
+}
+
+/** One line: checksum of the text, a space, the text. */
+function lineOf(record: unknown): string {
+  const text = JSON.stringify(record);
+  return `${crc32(text).toString(16).padStart(8, '0')} ${text}\n`;
+}
+
+/** The record of a line, or undefined when the line is torn or altered. */
+function recordOf(line: string): unknown {
+  const text = line.slice(9);
+  if (line[8] !== ' ' || Number.parseInt(line.slice(0, 8), 16) !== crc32(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Hands every whole record of the file at `path` to `take`, in order. Returns how many lines there were and how many
+ * of them were damaged; the torn last line of an interrupted write, which was never confirmed, counts as damaged too.
+ */
+export async function readJournal(
+  path: string,
+  take: (record: unknown) => void,
+): Promise<{ lines: number; damaged: number }> {
+  let lines = 0;
+  let damaged = 0;
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { lines, damaged };
+    throw error;
+  }
+  try {
+    for await (const line of file.readLines({ encoding: 'utf8', autoClose: false })) {
+      lines++;
+      const record = recordOf(line);
+      if (record === undefined) damaged++;
+      else take(record);
+    }
+  } finally {
+    await file.close();
+  }
+  return { lines, damaged };
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Records per write while the file is written anew, so that waiting appends get their turn in between. */
+const piece = 2000;
+
+export class Journal {
+  private readonly options: JournalOptions;
+  private file: FileHandle;
+  private waiting: Waiting[] = [];
+  private lines: number;
+  private kept: number;
+  private running: Promise<void> | null = null;
+  private renewing: Promise<void> | null = null;
+  /** Lines confirmed while a new file is being written; they follow in it before it takes over. */
+  private tail: string[] | null = null;
+  /** Done once no group is being written. */
+  private between: (() => Promise<void>) | null = null;
+  private broken: unknown = null;
+
+  private constructor(options: JournalOptions, file: FileHandle, lines: number) {
+    this.options = options;
+    this.file = file;
+    this.lines = lines;
+    this.kept = lines;
+  }
+
+  /** Writes the file anew from the snapshot, so that a torn end never stands before new lines, and opens it. */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const { file, lines } = await Journal.begin(options);
+    await Journal.takeOver(options.path);
+    return new Journal(options, file, lines);
+  }
+
+  private static async begin(options: JournalOptions): Promise<{ file: FileHandle; lines: number }> {
+    const next = `${options.path}.new`;
+    await rm(next, { force: true });
+    const file = await open(next, 'ax', 0o600);
+    try {
+      let lines = 0;
+      let text = '';
+      for (const record of options.snapshot()) {
+        text += lineOf(record);
+        if (++lines % piece !== 0) continue;
+        await file.appendFile(text);
+        text = '';
+      }
+      await file.appendFile(text);
+      await file.sync();
+      return { file, lines };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  private static async takeOver(path: string): Promise<void> {
+    await rename(`${path}.new`, path);
+    await syncFolder(path);
+  }
+
+  /** Resolves once `record` is on the disk. */
+  append(record: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.appendThen(record, (error) => {
+        if (error === null) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  /** As `append`, with a call in place of a promise: one per packet is cheaper. `error` is null when it is on the disk. */
+  appendThen(record: unknown, done: (error: unknown) => void): void {
+    if (this.broken !== null) {
+      queueMicrotask(() => done(this.broken));
+      return;
+    }
+    this.waiting.push({ line: lineOf(record), done });
+    // One turn of the event loop is waited for, so that packets that came in together share one sync.
+    this.running ??= new Promise((resolve) => setImmediate(resolve)).then(() => this.run());
+  }
+
+  /** Records that wait for the disk. */
+  get backlog(): number {
+    return this.waiting.length;
+  }
+
+  private async run(): Promise<void> {
+    while (this.waiting.length > 0 || this.between !== null) {
+      const { between } = this;
+      this.between = null;
+      await between?.();
+      const group = this.waiting;
+      this.waiting = [];
+      if (group.length > 0) await this.write(group);
+      if (this.lines - this.kept > (this.options.slack ?? 20_000) + this.kept) this.renewSoon();
+    }
+    this.running = null;
+  }
+
+  private async write(group: readonly Waiting[]): Promise<void> {
+    if (this.broken === null) {
+      try {
+        const text = group.map(({ line }) => line).join('');
+        await this.file.appendFile(text);
+        await this.file.datasync();
+        this.lines += group.length;
+        this.tail?.push(text);
+      } catch (error) {
+        this.fail(error);
+      }
+    }
+    for (const { done } of group) done(this.broken);
+  }
+
+  private fail(error: unknown): void {
+    const { path } = this.options;
+    this.broken = failure('LEASES_NOT_SAVED', { path, problem: String(error) }, error);
+    this.options.onFailure?.(this.broken);
+  }
+
+  private renewSoon(): void {
+    if (this.renewing !== null || this.broken !== null) return;
+    this.renewing = this.renew()
+      .catch((error) => this.fail(error))
+      .finally(() => {
+        this.tail = null;
+        this.renewing = null;
+      });
+  }
+
+  /** A new file beside the old one takes over when it has everything that the old one has. */
+  private async renew(): Promise<void> {
+    this.tail = [];
+    // The snapshot is taken at once; what is confirmed from now on is in the tail.
+    const records = [...this.options.snapshot()];
+    const { file, lines } = await Journal.begin({ ...this.options, snapshot: () => records });
+    await new Promise<void>((resolve, reject) => {
+      this.between = async () => {
+        // No group is under way here, so that the tail is complete.
+        try {
+          const tail = this.tail ?? [];
+          await file.appendFile(tail.join(''));
+          await file.datasync();
+          await Journal.takeOver(this.options.path);
+          await this.file.close();
+          this.file = file;
+          this.kept = lines;
+          this.lines = lines;
+          this.tail = null;
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.running ??= this.run();
+    });
+  }
+
+  /** Everything appended so far is on the disk when this resolves; nothing may be appended afterwards. */
+  async close(): Promise<void> {
+    while (this.running !== null || this.renewing !== null) {
+      await this.running;
+      await this.renewing;
+    }
+    await this.file.close();
+  }
+}

@@ -1,0 +1,131 @@
+/** How machines get addresses and boot files: settings per interface, reservations and leases, as the API shows them. */
+import { type Static, Type } from 'typebox';
+
+const Address = Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}$' });
+const Network = Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$' });
+const Mac = Type.String({ pattern: '^[0-9a-f]{2}(:[0-9a-f]{2}){5}$' });
+const HostName = Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$' });
+/** IFNAMSIZ of Linux: 15 characters. */
+export const InterfaceName = Type.String({ pattern: '^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$' });
+
+export const DhcpSubnet = Type.Object(
+  {
+    network: Network,
+    /** Without pools, the upper three quarters of the network. */
+    pools: Type.Optional(Type.Array(Type.Object({ first: Address, last: Address }), { maxItems: 64 })),
+    router: Type.Optional(Type.Union([Address, Type.Null()])),
+    dns: Type.Optional(Type.Array(Address, { maxItems: 8 })),
+    domain: Type.Optional(Type.Union([HostName, Type.Null()])),
+    ntp: Type.Optional(Type.Array(Address, { maxItems: 8 })),
+    routes: Type.Optional(Type.Array(Type.Object({ network: Network, gateway: Address }), { maxItems: 32 })),
+    leaseSeconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 31_536_000 })),
+  },
+  { additionalProperties: false },
+);
+export type DhcpSubnet = Static<typeof DhcpSubnet>;
+
+export const DhcpMode = Type.Union([Type.Literal('off'), Type.Literal('proxy'), Type.Literal('full')]);
+export type DhcpMode = Static<typeof DhcpMode>;
+
+export const DhcpInterface = Type.Object(
+  {
+    interface: InterfaceName,
+    mode: DhcpMode,
+    /** True (default): a client with another network's address is told so at once. */
+    authoritative: Type.Optional(Type.Boolean()),
+    /** Start full mode although another DHCP server answers there. */
+    anyway: Type.Optional(Type.Boolean()),
+    /** What tells clients apart: the network card (default), or the identifier that they choose. */
+    leaseBy: Type.Optional(Type.Union([Type.Literal('hardware'), Type.Literal('identifier')])),
+    /** Without subnets, the interface's own network. */
+    subnets: Type.Optional(Type.Array(DhcpSubnet, { maxItems: 256 })),
+    relays: Type.Optional(Type.Array(Address, { maxItems: 256 })),
+  },
+  { additionalProperties: false },
+);
+export type DhcpInterface = Static<typeof DhcpInterface>;
+
+const Form = Type.Union(
+  (['full-43', 'full-plain', 'proxy-43', 'proxy-4011', 'proxy-67', 'http'] as const).map((form) =>
+    Type.Literal(form),
+  ),
+);
+
+/** What one machine, or all machines whose vendor class begins so, are given in place of the usual. */
+export const BootOverride = Type.Object(
+  {
+    match: Type.Union([
+      Type.Object({ mac: Mac }, { additionalProperties: false }),
+      Type.Object(
+        { vendorClass: Type.String({ minLength: 1, maxLength: 255 }) },
+        { additionalProperties: false },
+      ),
+    ]),
+    flavor: Type.Optional(
+      Type.Union([Type.Literal('snponly'), Type.Literal('ipxe'), Type.Literal('native')]),
+    ),
+    file: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$', maxLength: 100 })),
+    form: Type.Optional(Form),
+  },
+  { additionalProperties: false },
+);
+export type BootOverride = Static<typeof BootOverride>;
+
+/** `PUT /dhcp`: everything that can be set while the appliance runs. */
+export const DhcpSettings = Type.Object(
+  {
+    interfaces: Type.Array(DhcpInterface, { maxItems: 64 }),
+    overrides: Type.Optional(Type.Array(BootOverride, { maxItems: 4096 })),
+  },
+  { additionalProperties: false },
+);
+export type DhcpSettings = Static<typeof DhcpSettings>;
+
+export const DhcpReservation = Type.Object(
+  { mac: Mac, address: Address, hostName: Type.Optional(Type.Union([HostName, Type.Null()])) },
+  { additionalProperties: false },
+);
+export type DhcpReservation = Static<typeof DhcpReservation>;
+
+export const DhcpLease = Type.Object(
+  {
+    address: Address,
+    state: Type.Union([Type.Literal('bound'), Type.Literal('released'), Type.Literal('declined')]),
+    key: Type.String({ maxLength: 1024 }),
+    mac: Type.Union([Mac, Type.Null()]),
+    uuid: Type.Union([Type.String({ maxLength: 36 }), Type.Null()]),
+    hostName: Type.Union([Type.String({ maxLength: 255 }), Type.Null()]),
+    vendorClass: Type.Union([Type.String({ maxLength: 255 }), Type.Null()]),
+    interface: Type.String({ maxLength: 15 }),
+    /** Milliseconds since 1970. */
+    since: Type.Integer(),
+    expires: Type.Integer(),
+  },
+  { additionalProperties: false },
+);
+export type DhcpLease = Static<typeof DhcpLease>;
+
+/** Export and import of everything that is remembered. */
+export const DhcpBook = Type.Object(
+  {
+    leases: Type.Array(DhcpLease, { maxItems: 1_048_576 }),
+    reservations: Type.Array(DhcpReservation, { maxItems: 65_536 }),
+  },
+  { additionalProperties: false },
+);
+export type DhcpBook = Static<typeof DhcpBook>;
+
+/** How one interface is doing. */
+export const DhcpState = Type.Object({
+  interface: Type.String(),
+  mode: DhcpMode,
+  /** Why it does not answer, or null when it does. */
+  problem: Type.Union([Type.String(), Type.Null()]),
+  addresses: Type.Array(Type.String()),
+  /** Other DHCP servers that were seen there, by address. */
+  foreign: Type.Array(Type.Object({ address: Type.String(), at: Type.Integer() })),
+  received: Type.Integer(),
+  answered: Type.Integer(),
+  malformed: Type.Integer(),
+});
+export type DhcpState = Static<typeof DhcpState>;
