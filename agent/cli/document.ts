@@ -74,8 +74,9 @@ function commandSection(path: CommandPath): string {
     optionHelp(option),
   ]);
   parts.push(rows(['Argument', 'Meaning'], [...places, ...options, [code('-h, --help'), 'Show this help.']]));
-  const { command, keys } = results[path];
-  parts.push(`As JSON (\`"command": "${command}"\`):`, rows(['Key', 'Value'], named(keys)));
+  const result = results[path];
+  if (result)
+    parts.push(`As JSON (\`"command": "${result.command}"\`):`, rows(['Key', 'Value'], named(result.keys)));
   if (spec.examples) parts.push(`\`\`\`sh\n${spec.examples.join('\n')}\n\`\`\``);
   return parts.join('\n\n');
 }

@@ -23,7 +23,8 @@ const inspected: ResultText = {
   },
 };
 
-export const results: Readonly<Record<CommandPath, ResultText>> = {
+/** None for commands that print no JSON. */
+export const results: Readonly<Partial<Record<CommandPath, ResultText>>> = {
   'list disks': {
     command: 'list-disks',
     keys: {

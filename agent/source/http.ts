@@ -50,10 +50,11 @@ export async function httpSource(address: string, options: HttpOptions = {}): Pr
   const lifetime = new AbortController();
   const signal = options.signal ? AbortSignal.any([lifetime.signal, options.signal]) : lifetime.signal;
   const notice = options.onNotice ?? (() => {});
-  const patience = { ...defaultPatience, ...options };
+  const environment = options.environment ?? process.env;
+  const patience = { ...defaultPatience, ...attemptsOf(environment), ...options };
   let client: Client;
   try {
-    client = openClient(options.environment ?? process.env, options.connectMilliseconds ?? 30_000);
+    client = openClient(environment, options.connectMilliseconds ?? 30_000);
   } catch (error) {
     throw unreachable('the proxy settings in the environment are not usable', error);
   }
@@ -72,6 +73,11 @@ export async function httpSource(address: string, options: HttpOptions = {}): Pr
     if (error instanceof ConnectionLost) throw unreachable(error.message, error);
     throw error;
   }
+}
+
+/** Attempts by the environment: a live system waits longer for its appliance than a person for a server. */
+function attemptsOf({ BTY_SOURCE_ATTEMPTS: text = '' }: NodeJS.ProcessEnv): Partial<Patience> {
+  return /^[1-9]\d{0,5}$/.test(text) ? { attempts: Number(text) } : {};
 }
 
 /** The whole image's reply, of which nothing was read yet. Comes later when the server says so. */

@@ -1,0 +1,73 @@
+/** What the agent may do to the machine that it runs on. */
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { After } from '../../shared/contract/agent.ts';
+import { names } from '../disk/kernel.ts';
+import { runTool } from '../disk/tool.ts';
+import { Screen } from './screen.ts';
+
+export interface Machine {
+  readonly screen: Screen;
+  /** Sets the clock when it is far from `date`. */
+  setClock(date: Date): void;
+  /** Resolves when the drivers of what is plugged in are loaded. */
+  devicesReady(signal: AbortSignal): Promise<void>;
+  /** Milliseconds for which the list of disks must stay the same before it counts as complete. */
+  readonly settleMilliseconds: number;
+  /** Milliseconds to wait for a disk that a plan names. */
+  readonly diskMilliseconds: number;
+  /** Says what the first process shall do when the agent ends. */
+  leave(next: After | 'shell'): Promise<void>;
+}
+
+/** Seconds that a clock may be wrong before it is set: certificates and logs bear less than a day. */
+const clockTolerance = 120;
+
+/** The live system's own machine. */
+export async function liveMachine(): Promise<Machine> {
+  const screen = await Screen.ofKernel();
+  let clockSet = false;
+  return {
+    screen,
+    settleMilliseconds: 3000,
+    diskMilliseconds: 20_000,
+    setClock(date) {
+      if (clockSet) return;
+      clockSet = true;
+      const wrong = Math.round((date.getTime() - Date.now()) / 1000);
+      if (Math.abs(wrong) < clockTolerance) return;
+      const seconds = Math.floor(date.getTime() / 1000);
+      const call = { tool: 'date', args: ['-s', `@${seconds}`], purpose: 'set the clock' };
+      runTool(call).then(
+        () =>
+          screen.say(`The clock was ${Math.abs(wrong)} seconds ${wrong > 0 ? 'slow' : 'fast'}; it was set.`),
+        () => screen.say('The clock is wrong and could not be set.'),
+      );
+    },
+    async devicesReady(signal) {
+      for (let waited = 0; waited < 60_000; waited += 100) {
+        if ((await names('/run/bty')).includes('coldplugged')) return;
+        await pause(100, undefined, { signal });
+      }
+    },
+    async leave(next) {
+      // kexec needs the kernel out of the image's own file system; without that a reboot does the same, slower.
+      await writeFile('/run/bty/next', next === 'kexec' ? 'reboot' : next);
+    },
+  };
+}
+
+/** Any other machine: nothing of it is changed, and what would be is told. */
+export function otherMachine(): Machine {
+  const screen = Screen.ofProcess();
+  return {
+    screen,
+    settleMilliseconds: 0,
+    diskMilliseconds: 0,
+    setClock() {},
+    async devicesReady() {},
+    async leave(next) {
+      screen.say(`The live system would now go on with: ${next}.`);
+    },
+  };
+}
