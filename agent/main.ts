@@ -21,6 +21,7 @@ const loaders: Loaders = {
   'catalog list': async () => (await import('./cli/catalog.ts')).runList,
   'catalog fetch': async () => (await import('./cli/catalog.ts')).runFetch,
   'bmap create': async () => (await import('./cli/bmap.ts')).runCreate,
+  helper: async () => (await import('./helper/helper.ts')).runHelper,
 };
 
 async function main(args: readonly string[]): Promise<ExitCode> {

@@ -36,6 +36,8 @@ export interface PositionalSpec extends Named {
 
 export interface CommandSpec {
   readonly summary: string;
+  /** Left out of lists of commands: a program uses it, not a person. */
+  readonly hidden?: true;
   /** Paragraphs under the summary in the help. */
   readonly description?: readonly string[];
   readonly positionals: Readonly<Record<string, PositionalSpec>>;
@@ -236,6 +238,21 @@ export const commands = {
       json,
     },
     examples: ['bty bmap create -o disk.img.bmap disk.img'],
+  },
+  helper: {
+    summary: 'Write disks for the desktop app, which starts this through pkexec.',
+    hidden: true,
+    description: [
+      'Speaks JSON lines on standard input and output (docs/helper.md), takes one job and exits. It opens the disks ' +
+        'of the job as root and becomes the asking user before it opens the image.',
+    ],
+    positionals: {
+      part: { metavar: 'PART', help: 'This and the following words are for the helper itself.' },
+      lines: { metavar: 'LINES', help: 'A descriptor.' },
+      disks: { metavar: 'DISKS', help: 'A descriptor.' },
+      user: { metavar: 'USER', help: 'A user id.' },
+    },
+    options: {},
   },
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 

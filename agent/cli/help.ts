@@ -24,6 +24,8 @@ export const exitCodes: Readonly<Record<number, string>> = {
   130: 'Cancelled (Ctrl+C, SIGTERM).',
 };
 
+const shownPaths = commandPaths.filter((path) => !commandSpec(path).hidden);
+
 /** Usage lines of a command, of a group, or of bty itself. */
 export function usage(words: readonly string[]): string {
   const path = words.join(' ');
@@ -31,7 +33,7 @@ export function usage(words: readonly string[]): string {
   if (spec !== null) return fold(`usage: bty ${path}`, ['[-h]', ...optionUsages(spec), ...placeUsages(spec)]);
   const [group] = words;
   if (group !== undefined) return `usage: bty ${group} [-h] {${secondWords(group).join(',')}} ...`;
-  const firsts = new Set(commandPaths.map((each) => each.split(' ')[0] ?? ''));
+  const firsts = new Set(shownPaths.map((each) => each.split(' ')[0] ?? ''));
   return `usage: bty [-h] [--version] {${[...firsts, 'help'].join(',')}} ...`;
 }
 
@@ -40,7 +42,7 @@ export function help(words: readonly string[]): string {
   const path = words.join(' ');
   if ((commandPaths as readonly string[]).includes(path)) return commandHelp(path as CommandPath);
   const [group] = words;
-  const under = commandPaths.filter((each) => group === undefined || each.startsWith(`${group} `));
+  const under = shownPaths.filter((each) => group === undefined || each.startsWith(`${group} `));
   const summary =
     group === undefined ? 'Writes system images onto disks, and proves what it wrote.' : groups[group];
   const sections = [usage(words), summary ?? ''];

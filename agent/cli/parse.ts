@@ -52,7 +52,10 @@ export function secondWords(group: string): readonly string[] {
 }
 
 const isCommand = (path: string): path is CommandPath => (commandPaths as readonly string[]).includes(path);
-const firstWords = (): string[] => [...new Set(commandPaths.map((path) => path.split(' ')[0] ?? '')), 'help'];
+const firstWords = (): string[] => {
+  const shown = commandPaths.filter((path) => !commandSpec(path).hidden);
+  return [...new Set(shown.map((path) => path.split(' ')[0] ?? '')), 'help'];
+};
 const misuse = (words: readonly string[], problem: string): Parsed => ({ kind: 'misuse', words, problem });
 
 function unknown(what: string, word: string, known: readonly string[]): string {

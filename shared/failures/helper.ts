@@ -29,6 +29,12 @@ export const helperFailures = {
     (d) => `The helper could not give up its rights before reading the image: ${d.problem}.`,
     'Nothing was written. Please report this.',
   ),
+  UNMOUNT_FAILED: entry<{ target: string; mountpoint: string; problem: string }>(
+    failed,
+    409,
+    (d) => `${d.mountpoint}, which lies on ${d.target}, cannot be unmounted: ${d.problem}.`,
+    'Close the programs and windows that use it, and try again.',
+  ),
   ADD_REFUSED: entry<{ target: string; reason: string }>(
     failed,
     409,
