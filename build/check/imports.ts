@@ -25,7 +25,7 @@ export const rules: readonly Rule[] = [
     folder: 'netboot',
     folders: ['shared'],
     node: true,
-    packages: ['@fastify/cookie', 'fastify', 'ipaddr.js', 'smol-toml', 'typebox'],
+    packages: ['@fastify/cookie', 'fastify', 'ipaddr.js', 'koffi', 'smol-toml', 'typebox'],
   },
   { folder: 'build', folders: ['agent', 'shared'], node: true, packages: ['esbuild', 'postject'] },
 ];

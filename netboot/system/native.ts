@@ -1,0 +1,165 @@
+/**
+ * The system calls of the network side that Node.js does not offer, each by its manual page. Linux on x86-64 and
+ * arm64, where the numbers below are the same (asm-generic). Nothing is loaded before the first call.
+ */
+import { createRequire } from 'node:module';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+
+// socket(2), socket(7), ip(7)
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_BROADCAST = 6;
+const SO_RCVBUF = 8;
+const SO_BINDTODEVICE = 25;
+const SO_RCVBUFFORCE = 33;
+// prctl(2)
+const PR_CAPBSET_DROP = 24;
+const PR_SET_KEEPCAPS = 8;
+const PR_SET_NO_NEW_PRIVS = 38;
+// capset(2)
+const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+type Argument = number | Uint8Array | string | null;
+type Call = (...args: Argument[]) => number;
+interface Koffi {
+  load(path: null): { func(name: string, result: string, args: readonly string[]): Call };
+  errno(): number;
+}
+interface Library {
+  readonly koffi: Koffi;
+  readonly socket: Call;
+  readonly setsockopt: Call;
+  readonly bind: Call;
+  readonly close: Call;
+  readonly prctl: Call;
+  readonly capset: Call;
+}
+
+let loaded: Library | undefined;
+
+function library(): Library {
+  if (loaded) return loaded;
+  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  const libc = koffi.load(null);
+  loaded = {
+    koffi,
+    socket: libc.func('socket', 'int', ['int', 'int', 'int']),
+    setsockopt: libc.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
+    bind: libc.func('bind', 'int', ['int', 'void *', 'uint32_t']),
+    close: libc.func('close', 'int', ['int']),
+    // prctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its longs alike.
+    prctl: libc.func('prctl', 'int', ['int', 'long', 'long', 'long', 'long']),
+    capset: libc.func('capset', 'int', ['void *', 'void *']),
+  };
+  return loaded;
+}
+
+function checked(name: string, result: number): number {
+  if (result !== -1) return result;
+  const errno = library().koffi.errno();
+  const code = getSystemErrorName(-errno);
+  const error: NodeJS.ErrnoException = new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${name}`);
+  error.code = code;
+  error.errno = -errno;
+  error.syscall = name;
+  throw error;
+}
+
+/** True when `error` came from a system call that failed with one of `codes`. */
+export function isSystemError(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}
+
+function setNumber(descriptor: number, option: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  checked('setsockopt', library().setsockopt(descriptor, SOL_SOCKET, option, bytes, 4));
+}
+
+export interface DatagramSocket {
+  /** Interface that alone may bring and take datagrams (socket(7) SO_BINDTODEVICE), or null for all. */
+  readonly device: string | null;
+  /** Four bytes; all zero for every address. */
+  readonly address: Uint8Array;
+  readonly port: number;
+  /** True: the port may be shared with other sockets that agree. */
+  readonly shared: boolean;
+  /** Wished bytes of the receive buffer. More than net.core.rmem_max is given only to CAP_NET_ADMIN. */
+  readonly receiveBuffer: number;
+}
+
+/**
+ * A UDP socket as a descriptor: socket(2), setsockopt(2), bind(2). Since Linux 5.7 SO_BINDTODEVICE needs no right as
+ * long as the socket is not bound to an interface yet; before, it needed CAP_NET_RAW. Ports below 1024 need
+ * CAP_NET_BIND_SERVICE. Fails with EADDRINUSE, EACCES, EPERM, ENODEV or EADDRNOTAVAIL.
+ */
+export function datagramSocket(wanted: DatagramSocket): number {
+  const { socket, setsockopt, bind, close } = library();
+  const descriptor = checked('socket', socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  try {
+    if (wanted.device !== null) {
+      const name = Buffer.from(`${wanted.device}\0`);
+      checked('setsockopt', setsockopt(descriptor, SOL_SOCKET, SO_BINDTODEVICE, name, name.length));
+    }
+    setNumber(descriptor, SO_BROADCAST, 1);
+    if (wanted.shared) setNumber(descriptor, SO_REUSEADDR, 1);
+    try {
+      setNumber(descriptor, SO_RCVBUFFORCE, wanted.receiveBuffer);
+    } catch {
+      setNumber(descriptor, SO_RCVBUF, wanted.receiveBuffer);
+    }
+    // struct sockaddr_in of ip(7): family in host order, port and address in network order.
+    const place = Buffer.alloc(16);
+    place.writeUInt16LE(AF_INET, 0);
+    place.writeUInt16BE(wanted.port, 2);
+    place.set(wanted.address, 4);
+    checked('bind', bind(descriptor, place, place.length));
+    return descriptor;
+  } catch (error) {
+    close(descriptor);
+    throw error;
+  }
+}
+
+/** Changes whether others may share the port of a bound socket: socket(7) SO_REUSEADDR. */
+export function setShared(descriptor: number, shared: boolean): void {
+  setNumber(descriptor, SO_REUSEADDR, shared ? 1 : 0);
+}
+
+/** close(2) */
+export function closeDescriptor(descriptor: number): void {
+  checked('close', library().close(descriptor));
+}
+
+/** prctl(2) PR_SET_KEEPCAPS: whether the permitted capabilities survive a change of user. For the calling thread. */
+export function keepCapabilities(keep: boolean): void {
+  checked('prctl', library().prctl(PR_SET_KEEPCAPS, keep ? 1 : 0, 0, 0, 0));
+}
+
+/** prctl(2) PR_CAPBSET_DROP: nobody started by this thread can get the capability again. */
+export function dropFromBounding(capability: number): void {
+  checked('prctl', library().prctl(PR_CAPBSET_DROP, capability, 0, 0, 0));
+}
+
+/** prctl(2) PR_SET_NO_NEW_PRIVS: set-user-ID programs give no rights to what this thread starts. */
+export function refuseNewPrivileges(): void {
+  checked('prctl', library().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+/** capset(2): exactly `capabilities` are permitted and effective, for the calling thread; none are inherited. */
+export function setCapabilities(capabilities: readonly number[]): void {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3, 0);
+  const data = Buffer.alloc(24);
+  for (const capability of capabilities) {
+    const at = capability < 32 ? 0 : 12;
+    const bit = (1 << (capability & 31)) >>> 0;
+    data.writeUInt32LE((data.readUInt32LE(at) | bit) >>> 0, at);
+    data.writeUInt32LE((data.readUInt32LE(at + 4) | bit) >>> 0, at + 4);
+  }
+  checked('capset', library().capset(header, data));
+}
