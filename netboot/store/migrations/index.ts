@@ -1,5 +1,6 @@
 /** The schema's steps in their order. Append; never insert, reorder or change. */
 import type { Migration } from '../migration.ts';
 import { core } from './001-core.ts';
+import { images } from './002-images.ts';
 
-export const migrations: readonly Migration[] = [core];
+export const migrations: readonly Migration[] = [core, images];

@@ -1,0 +1,158 @@
+/**
+ * Takes a file that is uploaded: into a hidden partial file beside its place, flushed to the disk, renamed as a whole.
+ * Nothing else ever sees a part of it, and whatever breaks off leaves nothing behind.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { failure } from '../../shared/failure.ts';
+import { type FileState, stateOf } from '../http/content.ts';
+import { makeFolder, syncFolder } from './folders.ts';
+import { checkFree, freeBytes } from './room.ts';
+import { codeOf, problemOf } from './words.ts';
+
+/** What is kept of uploads that were killed. */
+export const uploadLeftover = /^\.(upload|sidecar)-[0-9a-f-]{36}\.partial$/;
+
+export interface Limits {
+  readonly maxBytes: number;
+  /** Bytes that may still be added, infinite without a quota. Asked before and while bytes come. */
+  readonly quota: () => { readonly used: number; readonly quota: number } | null;
+  /** A sender that is silent for so long is given up. */
+  readonly idleMilliseconds: number;
+}
+
+export interface Received {
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: string;
+  /** Of the file under its name. */
+  readonly state: FileState;
+}
+
+/** Refuses `bytes` more that do not fit, before they are read. */
+export async function admit(folder: string, bytes: number, limits: Limits): Promise<void> {
+  if (bytes > limits.maxBytes) throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
+  const room = limits.quota();
+  if (room && room.used + bytes > room.quota) throw failure('STORE_QUOTA', { ...room, needed: bytes });
+  await checkFree(folder, bytes);
+}
+
+/** Bytes that the sender announced; null when it did not. */
+export function announcedBytes(request: IncomingMessage): number | null {
+  const length = request.headers['content-length'];
+  return length === undefined ? null : Number(length);
+}
+
+/**
+ * Receives the body of `request` as `folder`/`name`. `expected` is its digest when the sender told it. Rejects with
+ * UPLOAD_TOO_LARGE, UPLOAD_BROKEN, DIGEST_MISMATCH, STORE_FULL, STORE_QUOTA or a system error.
+ */
+export async function receiveFile(
+  request: IncomingMessage,
+  folder: string,
+  name: string,
+  limits: Limits,
+  expected: string | null,
+): Promise<Received> {
+  await makeFolder(folder);
+  const announced = announcedBytes(request);
+  await admit(folder, announced ?? 0, limits);
+  const partial = join(folder, `.upload-${randomUUID()}.partial`);
+  const handle = await open(partial, 'wx', 0o644);
+  try {
+    const hash = createHash('sha256');
+    const size = await receiveInto(request, handle, { name, folder, at: 0, announced, limits, hash });
+    const sha256 = hash.digest('hex');
+    if (expected !== null && expected !== sha256) {
+      throw failure('DIGEST_MISMATCH', { image: name, expected, actual: sha256 });
+    }
+    return { size, sha256, ...(await putInPlace(handle, partial, folder, name)) };
+  } catch (error) {
+    await rm(partial, { force: true }).catch(() => {});
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Flushes a partial file and gives it its name. */
+export async function putInPlace(
+  handle: FileHandle,
+  partial: string,
+  folder: string,
+  name: string,
+): Promise<{ readonly path: string; readonly state: FileState }> {
+  await handle.sync();
+  const path = join(folder, name);
+  await rename(partial, path);
+  await syncFolder(folder);
+  return { path, state: stateOf(await handle.stat({ bigint: true })) };
+}
+
+export interface Receiving {
+  readonly name: string;
+  readonly folder: string;
+  /** Where in the file the body goes. */
+  readonly at: number;
+  readonly announced: number | null;
+  readonly limits: Limits;
+  readonly hash?: { update(bytes: Uint8Array): unknown };
+}
+
+/** How often, in bytes, the room is looked at while a body of unknown length comes. */
+const lookEvery = 64 * 1024 * 1024;
+
+/** Writes the body of `request` into `handle` and answers how many bytes that were. */
+export async function receiveInto(
+  request: IncomingMessage,
+  handle: FileHandle,
+  { name, folder, at, announced, limits, hash }: Receiving,
+): Promise<number> {
+  let received = 0;
+  let looked = 0;
+  const idle = (): void => {
+    request.destroy(new Error(`nothing came for ${limits.idleMilliseconds / 1000} seconds`));
+  };
+  let timer = setTimeout(idle, limits.idleMilliseconds);
+  const broken = (problem: string, cause?: unknown) =>
+    failure('UPLOAD_BROKEN', { name, received: at + received, problem }, cause);
+  try {
+    // The connection must outlive a refusal, which is told over it.
+    const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+    for await (const piece of pieces) {
+      clearTimeout(timer);
+      if (at + received + piece.length > limits.maxBytes) {
+        throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
+      }
+      if (announced === null && received + piece.length - looked > lookEvery) {
+        looked = received;
+        await admit(folder, lookEvery, { ...limits, maxBytes: Number.POSITIVE_INFINITY });
+      }
+      hash?.update(piece);
+      for (let done = 0; done < piece.length; ) {
+        const { bytesWritten } = await handle.write(piece, done, piece.length - done, at + received + done);
+        done += bytesWritten;
+      }
+      received += piece.length;
+      timer = setTimeout(idle, limits.idleMilliseconds);
+    }
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      const free = await freeBytes(folder).catch(() => 0);
+      throw failure('STORE_FULL', { folder, needed: announced ?? received, free }, error);
+    }
+    // What the sender did; anything else is a failure of its own.
+    if (request.destroyed && (code === 'ECONNRESET' || request.errored === error)) {
+      throw broken(problemOf(error), error);
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  if (!request.complete) throw broken('the sender closed the connection');
+  if (announced !== null && received !== announced) throw broken(`${announced} bytes were announced`);
+  return received;
+}
