@@ -20,6 +20,7 @@ const loaders: Loaders = {
   'catalog validate': async () => (await import('./cli/catalog.ts')).runValidate,
   'catalog list': async () => (await import('./cli/catalog.ts')).runList,
   'catalog fetch': async () => (await import('./cli/catalog.ts')).runFetch,
+  agent: async () => (await import('./live/command.ts')).runAgent,
   'bmap create': async () => (await import('./cli/bmap.ts')).runCreate,
   helper: async () => (await import('./helper/helper.ts')).runHelper,
 };

@@ -254,6 +254,36 @@ export const commands = {
     },
     options: {},
   },
+  agent: {
+    summary: "Do what this machine's appliance has planned for it.",
+    hidden: true,
+    description: [
+      'This is what runs in the live system that a machine boots from the network: it tells the appliance what ' +
+        'this machine is, asks for a plan, and follows it. It talks to the appliance alone and listens nowhere.',
+      'Without --live it neither reboots this machine nor sets its clock: it tells what it would do and ends.',
+    ],
+    positionals: {},
+    options: {
+      live: {
+        kind: 'flag',
+        help: 'This machine runs the live system: use its consoles, set its clock, reboot it in the end.',
+      },
+      commandLine: {
+        kind: 'text',
+        metavar: 'FILE',
+        help: 'Where the words bty.server and bty.mac stand.',
+        otherwise: '/proc/cmdline',
+      },
+      ticket: {
+        kind: 'text',
+        metavar: 'FILE',
+        help: "Where this boot's token lies.",
+        otherwise: '/etc/bty/ticket.json',
+      },
+      allowLoop: { kind: 'flag', help: 'Count loop devices among the disks of this machine.' },
+    },
+    examples: ['bty agent --live'],
+  },
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 
 export type CommandPath = keyof typeof commands;
@@ -299,5 +329,7 @@ export const environment: Readonly<Record<string, string>> = {
   BTY_STATE_DIR: 'Where bty keeps catalog.toml and its cache. Default: /var/lib/bty.',
   BTY_CATALOG_FILE: 'The catalog to use. Default: catalog.toml in the state directory.',
   BTY_CATALOG_CACHE_DIR: 'Where fetched images are kept. Default: cache in the state directory.',
+  BTY_SOURCE_ATTEMPTS:
+    "How often a lost connection to an image's server is tried again without a byte gained. Default: 8.",
   BTY_DEBUG: '1 prints the stack of an unexpected fault.',
 };
