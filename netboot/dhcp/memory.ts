@@ -1,6 +1,5 @@
 /** What is remembered of machines between their packets: forms tried and proven, boot files fetched. Bounded. */
 import type { ReplyForm } from '../story/step.ts';
-import type { Client } from './client.ts';
 import type { Attempt } from './ladder.ts';
 import type { MachineMemory } from './situation.ts';
 
@@ -46,21 +45,21 @@ export class Memory {
     return found;
   }
 
-  view(client: Client, now: number): MachineMemory {
-    const machine = client.mac === null ? undefined : this.machines.get(client.mac);
+  view(mac: string | null, vendorClass: string | null, now: number): MachineMemory {
+    const machine = mac === null ? undefined : this.machines.get(mac);
     const fetches = machine?.fetches.filter((at) => now - at < fetchWindow).length ?? 0;
     return {
       attempt: machine?.attempt ?? null,
-      remembered: this.rememberedOf(client),
+      remembered: this.rememberedOf(mac, vendorClass),
       fetches,
       chained: machine?.chained ?? null,
     };
   }
 
-  private rememberedOf(client: Client): MachineMemory['remembered'] {
-    const byMac = client.mac === null ? undefined : this.worked.get(`mac/${client.mac}`);
+  private rememberedOf(mac: string | null, vendorClass: string | null): MachineMemory['remembered'] {
+    const byMac = mac === null ? undefined : this.worked.get(`mac/${mac}`);
     if (byMac !== undefined) return { form: byMac, from: 'this machine' };
-    const family = familyOf(client.vendorClass);
+    const family = familyOf(vendorClass);
     const byClass = family === null ? undefined : this.worked.get(`class/${family}`);
     return byClass === undefined ? null : { form: byClass, from: `machines of the class ${family}` };
   }

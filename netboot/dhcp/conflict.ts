@@ -1,0 +1,101 @@
+/**
+ * Whether somebody already uses an address, without raw sockets: a datagram makes the kernel ask for its hardware
+ * address (ARP), and /proc/net/arp (proc(5)) says whether an answer came.
+ */
+import { readFile } from 'node:fs/promises';
+import { formatAddress, type Ipv4, parseAddress } from './address.ts';
+
+/** RFC 863: a port that nothing answers on. */
+const discardPort = 9;
+/** Milliseconds that a machine has to answer. */
+const patience = 300;
+/** Milliseconds that an answer is good for. */
+const shelfLife = 120_000;
+/** Questions open at once: the kernel keeps 1024 neighbours by default and must have room for the real ones. */
+const mostAtOnce = 128;
+const mostKept = 4096;
+const complete = 0x2;
+
+/** Hardware addresses that answered on `device`, by IP address. */
+export function neighbours(table: string, device: string): ReadonlyMap<Ipv4, string> {
+  const found = new Map<Ipv4, string>();
+  for (const line of table.split('\n').slice(1)) {
+    const [address = '', , flags = '0', mac = '', , on] = line.trim().split(/\s+/);
+    const parsed = parseAddress(address);
+    if (on !== device || parsed === null || (Number(flags) & complete) === 0) continue;
+    found.set(parsed, mac.toLowerCase());
+  }
+  return found;
+}
+
+export interface Prober {
+  readonly device: string;
+  /** Sends an empty datagram on that interface. */
+  readonly send: (address: Ipv4, port: number) => void;
+}
+
+interface Answer {
+  readonly at: number;
+  readonly mac: string | null;
+}
+
+export class Conflicts {
+  private readonly prober: Prober;
+  private readonly answers = new Map<Ipv4, Answer>();
+  private readonly open = new Map<Ipv4, Promise<string | null>>();
+
+  constructor(prober: Prober) {
+    this.prober = prober;
+  }
+
+  /** What is known: a hardware address, null for nobody, undefined for not asked lately. */
+  known(address: Ipv4, now: number): string | null | undefined {
+    const answer = this.answers.get(address);
+    return answer && now - answer.at < shelfLife ? answer.mac : undefined;
+  }
+
+  get busy(): boolean {
+    return this.open.size >= mostAtOnce;
+  }
+
+  /** Who answers for `address`, or null. */
+  ask(address: Ipv4): Promise<string | null> {
+    const running = this.open.get(address);
+    if (running) return running;
+    const asked = this.askAll([address]).then((answers) => answers.get(address) ?? null);
+    this.open.set(address, asked);
+    const done = () => void this.open.delete(address);
+    asked.then(done, done);
+    return asked;
+  }
+
+  /** Asks for addresses that will be given next, so that their offers need not wait. */
+  async ahead(addresses: readonly Ipv4[], now: number): Promise<void> {
+    const room = Math.max(0, mostAtOnce - this.open.size);
+    const fresh = addresses.filter((address) => this.known(address, now) === undefined).slice(0, room);
+    if (fresh.length === 0) return;
+    const all = this.askAll(fresh);
+    for (const address of fresh) {
+      const one = all.then((answers) => answers.get(address) ?? null);
+      this.open.set(address, one);
+      const done = () => void this.open.delete(address);
+      one.then(done, done);
+    }
+    await all;
+  }
+
+  private async askAll(addresses: readonly Ipv4[]): Promise<ReadonlyMap<Ipv4, string>> {
+    for (const address of addresses) this.prober.send(address, discardPort);
+    await new Promise((resolve) => setTimeout(resolve, patience).unref());
+    const table = await readFile('/proc/net/arp', 'utf8').catch(() => '');
+    const found = neighbours(table, this.prober.device);
+    const at = Date.now();
+    for (const address of addresses) this.answers.set(address, { at, mac: found.get(address) ?? null });
+    while (this.answers.size > mostKept) this.answers.delete(this.answers.keys().next().value ?? 0);
+    return found;
+  }
+}
+
+export function conflictText(address: Ipv4, mac: string): string {
+  return `${formatAddress(address)} is used by ${mac}, which did not get it from here`;
+}

@@ -1,0 +1,150 @@
+/** The sockets of one interface: for every port one for broadcasts, and one for each address, which replies leave from. */
+import { createSocket, type Socket } from 'node:dgram';
+import { failure } from '../../shared/failure.ts';
+import { holderOf } from '../system/holder.ts';
+import { closeDescriptor, datagramSocket, isSystemError, setShared } from '../system/native.ts';
+import { formatAddress, type Ipv4, parseAddress } from './address.ts';
+import { addressBytes } from './option.ts';
+
+export type ServerPort = 67 | 4011;
+
+export interface Received {
+  readonly port: ServerPort;
+  readonly bytes: Uint8Array;
+  readonly from: { readonly address: Ipv4; readonly port: number };
+  /** Our address it was sent to; null for broadcasts, undefined where the socket cannot tell. */
+  readonly to: Ipv4 | null | undefined;
+}
+
+export interface LinkOptions {
+  readonly device: string;
+  readonly addresses: readonly Ipv4[];
+  readonly ports: readonly ServerPort[];
+  /** Sockets that systemd opened, by `dhcp-<interface>` and `proxy-<interface>`. */
+  readonly handed: ReadonlyMap<string, readonly number[]>;
+  readonly receive: (received: Received) => void;
+  readonly complain: (problem: string) => void;
+}
+
+interface Door {
+  readonly port: number;
+  readonly address: Ipv4 | null;
+  readonly socket: Socket;
+}
+
+/** Bytes that wait in the kernel while the process is busy: some 10 000 requests. */
+const receiveBuffer = 8 << 20;
+const noLookup = (
+  host: string,
+  _options: unknown,
+  done: (error: NodeJS.ErrnoException | null, address: string, family: number) => void,
+) => done(null, host, 4);
+
+/** A datagram socket of Node.js around a descriptor that is already bound. */
+export async function adopt(descriptor: number): Promise<Socket> {
+  const socket = createSocket({ type: 'udp4', lookup: noLookup });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind({ fd: descriptor }, () => {
+        socket.off('error', reject);
+        resolve();
+      });
+    });
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+}
+
+async function explained(error: unknown, device: string, port: number): Promise<unknown> {
+  if (isSystemError(error, 'EADDRINUSE')) {
+    const holder = (await holderOf(port)) ?? 'another program';
+    return failure('PORT_TAKEN', { protocol: 'UDP', address: device, port, holder }, error);
+  }
+  if (isSystemError(error, 'EACCES', 'EPERM')) {
+    return failure('PORT_NOT_ALLOWED', { protocol: 'DHCP', port, interface: device }, error);
+  }
+  return error;
+}
+
+export class Link {
+  readonly options: LinkOptions;
+  private readonly doors: Door[] = [];
+  private closed = false;
+
+  private constructor(options: LinkOptions) {
+    this.options = options;
+  }
+
+  /** Opens every socket or none. Fails with PORT_TAKEN or PORT_NOT_ALLOWED. */
+  static async open(options: LinkOptions): Promise<Link> {
+    const link = new Link(options);
+    try {
+      for (const port of options.ports) await link.openPort(port);
+      return link;
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+  }
+
+  private async openPort(port: ServerPort): Promise<void> {
+    const { device, addresses, handed } = this.options;
+    const [given] = handed.get(`${port === 67 ? 'dhcp' : 'proxy'}-${device}`) ?? [];
+    if (given !== undefined) {
+      await this.add(port, undefined, given);
+      return;
+    }
+    const descriptors: [Ipv4 | null, number][] = [];
+    const open = (address: Ipv4 | null, shared: boolean) => {
+      const descriptor = datagramSocket({
+        device,
+        address: addressBytes(address ?? 0),
+        port,
+        shared,
+        receiveBuffer,
+      });
+      descriptors.push([address, descriptor]);
+      return descriptor;
+    };
+    try {
+      // Alone at first, so that another program's socket on this interface is noticed; then shared with our own.
+      setShared(open(null, false), true);
+      for (const address of addresses) open(address, true);
+      for (const [, descriptor] of descriptors) setShared(descriptor, false);
+    } catch (error) {
+      for (const [, descriptor] of descriptors) closeDescriptor(descriptor);
+      throw await explained(error, device, port);
+    }
+    for (const [address, descriptor] of descriptors) await this.add(port, address, descriptor);
+  }
+
+  private async add(port: ServerPort, address: Ipv4 | null | undefined, descriptor: number): Promise<void> {
+    const socket = await adopt(descriptor);
+    this.doors.push({ port, address: address ?? null, socket });
+    socket.on('error', (error) => this.options.complain(error.message));
+    socket.on('message', (bytes, from) => {
+      if (this.closed) return;
+      const source = { address: parseAddress(from.address) ?? 0, port: from.port };
+      this.options.receive({ port, bytes, from: source, to: address });
+    });
+  }
+
+  /** Sends from `from`:`port`. What the network refuses is told to `complain` and to nobody else. */
+  send(port: number, from: Ipv4, bytes: Uint8Array, to: { address: Ipv4; port: number }): void {
+    if (this.closed) return;
+    const doors = this.doors.filter((door) => door.port === port);
+    const door = doors.find(({ address }) => address === from) ?? doors[0];
+    const host = formatAddress(to.address);
+    door?.socket.send(bytes, to.port, host, (error) => {
+      if (error && !this.closed) this.options.complain(`${host}:${to.port} is not reached: ${error.message}`);
+    });
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const { socket } of this.doors.splice(0)) socket.close();
+  }
+}

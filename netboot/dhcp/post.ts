@@ -1,0 +1,311 @@
+/** One interface that is served: packets in, decisions, leases on disk, replies out. */
+import type { DhcpState } from '../../shared/contract/dhcp.ts';
+import type { Witness } from '../story/step.ts';
+import { formatAddress, formatHardware, holds, type Ipv4 } from './address.ts';
+import { Conflicts, conflictText } from './conflict.ts';
+import { quarantine } from './full.ts';
+import type { Lease } from './lease.ts';
+import { Link, type Received } from './link.ts';
+import { decide } from './offer.ts';
+import { Option, textIn } from './option.ts';
+import { encode, type Packet, parse } from './packet.ts';
+import type { BootPolicy, Decision, Place, Reply, Situation } from './situation.ts';
+import type { Store } from './store.ts';
+import { addressesText } from './subnet.ts';
+import { stepsOf } from './tell.ts';
+
+/** Something that a person should hear of, once in a while. */
+export interface News {
+  readonly interface: string;
+  readonly kind:
+    | 'boot-loop'
+    | 'pool-empty'
+    | 'declined'
+    | 'conflict'
+    | 'foreign-server'
+    | 'malformed'
+    | 'trouble'
+    | 'no-server';
+  readonly text: string;
+  readonly mac: string | null;
+}
+
+export interface PostOptions {
+  readonly place: Place;
+  /** Hardware address of the interface. */
+  readonly mac: string;
+  readonly store: Store;
+  readonly boot: () => BootPolicy;
+  readonly witness: Witness;
+  readonly news: (news: News) => void;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly handed: ReadonlyMap<string, readonly number[]>;
+}
+
+function macOf(packet: Packet): string | null {
+  return packet.htype === 1 && packet.hlen === 6 ? formatHardware(packet.chaddr.subarray(0, 6)) : null;
+}
+
+/** Leases that wait for the disk; beyond it new clients wait for their next try, so that known ones are served. */
+const mostWaiting = 4096;
+/** Addresses asked about before they are needed, and how few of them call for more. */
+const stock = 64;
+const mostConflicts = 4;
+const anyVisitor = 600_000;
+
+export class Post {
+  readonly place: Place;
+  readonly options: PostOptions;
+  private link: Link | null = null;
+  private readonly conflicts: Conflicts;
+  private readonly own: readonly Ipv4[];
+  private readonly foreign = new Map<string, number>();
+  /** Numbers of our own DISCOVERs, which come back to us. */
+  private readonly ownSearches: number[] = [];
+  private stocking = false;
+  private received = 0;
+  private answered = 0;
+  private malformed = 0;
+
+  constructor(options: PostOptions) {
+    this.options = options;
+    this.place = options.place;
+    this.own = options.place.addresses.map(({ address }) => address);
+    const device = options.place.name;
+    this.conflicts = new Conflicts({
+      device,
+      send: (address, port) => this.link?.send(67, this.own[0] ?? 0, new Uint8Array(0), { address, port }),
+    });
+  }
+
+  async open(): Promise<void> {
+    const { place, options } = this;
+    this.link = await Link.open({
+      device: place.name,
+      addresses: this.own,
+      ports: [67, 4011],
+      handed: options.handed,
+      receive: (received) => this.receive(received),
+      complain: (text) => this.tell('trouble', text),
+    });
+    this.restock();
+  }
+
+  close(): void {
+    this.link?.close();
+    this.link = null;
+  }
+
+  /** The next number of a DISCOVER that is our own. */
+  expectSearch(xid: number): void {
+    this.ownSearches.push(xid);
+    if (this.ownSearches.length > 8) this.ownSearches.shift();
+  }
+
+  sawForeign(server: string): void {
+    const now = this.options.clock();
+    const before = this.foreign.get(server);
+    this.foreign.delete(server);
+    this.foreign.set(server, now);
+    if (this.foreign.size > 64) this.foreign.delete(this.foreign.keys().next().value ?? '');
+    if (before !== undefined && now - before < anyVisitor) return;
+    if (this.place.mode === 'full') {
+      this.tell('foreign-server', `another DHCP server, ${server}, leases addresses on ${this.place.name}`);
+    }
+  }
+
+  state(): DhcpState {
+    const { place, foreign, received, answered, malformed } = this;
+    return {
+      interface: place.name,
+      mode: place.mode,
+      problem: null,
+      addresses: addressesText(place.addresses).split(', '),
+      foreign: [...foreign].map(([address, at]) => ({ address, at })),
+      received,
+      answered,
+      malformed,
+    };
+  }
+
+  private tell(kind: News['kind'], text: string, mac: string | null = null): void {
+    this.options.news({ interface: this.place.name, kind, text, mac });
+  }
+
+  /** One packet. Whatever goes wrong with it, the next one is served. */
+  private receive(received: Received): void {
+    this.received++;
+    // The datagram that asks about our own conflicts is empty; nothing valid is that short.
+    if (received.bytes.length === 0) return;
+    try {
+      const result = parse(received.bytes);
+      if (result.kind === 'malformed') {
+        this.malformed++;
+        this.tell('malformed', `${formatAddress(received.from.address)} sent no DHCP: ${result.problem}`);
+        return;
+      }
+      if (this.ownSearches.includes(result.packet.xid)) return;
+      this.serve(result.packet, received, 0);
+    } catch (error) {
+      this.tell('trouble', error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+
+  private situation(packet: Packet, received: Received): Situation {
+    const { store, boot, clock } = this.options;
+    const now = clock();
+    const to = received.to;
+    return {
+      now,
+      place: this.place,
+      port: received.port,
+      from: received.from,
+      unicast: to === undefined ? null : to !== null,
+      leases: store.book,
+      boot: boot(),
+      memory: store.memory.view(macOf(packet), textIn(packet.options, Option.vendorClass), now),
+    };
+  }
+
+  private serve(packet: Packet, received: Received, tries: number): void {
+    const situation = this.situation(packet, received);
+    const decision = decide(packet, situation);
+    if (decision.foreign !== null) this.sawForeign(formatAddress(decision.foreign));
+    if (decision.alarm) this.tell(decision.alarm.kind, decision.alarm.text, decision.client.mac);
+    const { reply, probe } = decision;
+    const isNew = probe !== null;
+    if (isNew && this.options.store.backlog > mostWaiting) return;
+    const send = () => {
+      this.witness(packet, decision, situation, received);
+      if (reply) this.send(reply, received.port, decision.client.mac);
+    };
+    if (reply === null || probe === null) this.apply(decision, send);
+    else {
+      this.apply(decision, () => {});
+      this.afterProbe(probe, decision, situation.now, (mac) => {
+        if (mac === null) send();
+        else this.conflict(probe, mac, packet, received, tries);
+      });
+    }
+  }
+
+  /** Writes the changes down; `then` is called when those that must be durable are. */
+  private apply(decision: Decision, then: () => void): void {
+    const { store, clock } = this.options;
+    let isWaiting = false;
+    for (const change of decision.changes) {
+      switch (change.kind) {
+        case 'lease':
+          isWaiting = true;
+          store.put(change.lease, (error) => {
+            if (error === null) then();
+          });
+          break;
+        case 'withdraw':
+          store.book.withdraw(change.address);
+          break;
+        case 'attempt':
+          store.memory.attempted(change.mac, change.attempt, decision.client.vendorClass);
+          break;
+        case 'chained':
+          store.memory.chained(change.mac, clock());
+          break;
+      }
+    }
+    if (!isWaiting) then();
+  }
+
+  /** Calls `then` with who uses `address`, or null: at once when it is known, cannot be asked, or too many wait. */
+  private afterProbe(
+    address: Ipv4,
+    decision: Decision,
+    now: number,
+    then: (mac: string | null) => void,
+  ): void {
+    const isNear = this.place.addresses.some(({ block }) => holds(block, address));
+    const before = this.options.store.book.at(address);
+    // The client itself may answer, and so may an old entry of whoever had the address before.
+    const friends = [decision.client.mac, before?.mac ?? null];
+    const judge = (mac: string | null) => then(mac !== null && friends.includes(mac) ? null : mac);
+    const known = this.conflicts.known(address, now);
+    this.restock();
+    if (known !== undefined) judge(known);
+    else if (!isNear || this.conflicts.busy) then(null);
+    else this.conflicts.ask(address).then(judge, () => then(null));
+  }
+
+  private conflict(address: Ipv4, mac: string, packet: Packet, received: Received, tries: number): void {
+    const { store, clock } = this.options;
+    const now = clock();
+    this.tell('conflict', conflictText(address, mac), mac);
+    const lease: Lease = {
+      address,
+      state: 'declined',
+      key: '',
+      mac,
+      uuid: null,
+      hostName: null,
+      vendorClass: null,
+      interface: this.place.name,
+      since: now,
+      expires: now + quarantine,
+    };
+    store.put(lease, () => {});
+    if (tries < mostConflicts) this.serve(packet, received, tries + 1);
+  }
+
+  private restock(): void {
+    if (this.stocking || this.place.mode !== 'full') return;
+    const { store, clock } = this.options;
+    const near = this.place.subnets.find(({ block }) => this.own.some((address) => holds(block, address)));
+    if (!near) return;
+    const now = clock();
+    const next = store.book.upcoming(near, this.own, stock);
+    const unknown = next.filter((address) => this.conflicts.known(address, now) === undefined);
+    if (unknown.length < stock / 2 && unknown.length < next.length) return;
+    if (unknown.length === 0) return;
+    this.stocking = true;
+    const done = () => {
+      this.stocking = false;
+    };
+    this.conflicts.ahead(unknown, now).then(done, done);
+  }
+
+  private send(reply: Reply, port: number, mac: string | null): void {
+    this.answered++;
+    const { bytes, dropped } = encode(reply.packet, reply);
+    if (dropped.length > 0) {
+      const text = `options ${dropped.join(', ')} found no room in ${reply.maximum} bytes`;
+      this.tell('trouble', text);
+    }
+    this.link?.send(port, reply.from, bytes, reply.to);
+    const { witness, clock } = this.options;
+    witness.datagram({
+      at: clock(),
+      mac,
+      address: reply.packet.yiaddr === 0 ? null : formatAddress(reply.packet.yiaddr),
+      from: { address: formatAddress(reply.from), port },
+      to: { address: formatAddress(reply.to.address), port: reply.to.port },
+      payload: bytes,
+    });
+  }
+
+  private witness(packet: Packet, decision: Decision, situation: Situation, received: Received): void {
+    const { witness } = this.options;
+    const { mac } = decision.client;
+    const address = packet.ciaddr === 0 ? null : formatAddress(packet.ciaddr);
+    witness.datagram({
+      at: situation.now,
+      mac,
+      address,
+      from: { address: formatAddress(received.from.address), port: received.from.port },
+      to: { address: received.to ? formatAddress(received.to) : '255.255.255.255', port: received.port },
+      payload: received.bytes,
+    });
+    const news = stepsOf(packet, decision, situation);
+    const given = decision.reply?.packet.yiaddr ?? 0;
+    const uses = given === 0 ? address : formatAddress(given);
+    for (const step of news) witness.step({ at: situation.now, mac, address: uses, ...step });
+  }
+}
