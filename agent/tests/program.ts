@@ -45,6 +45,19 @@ export async function alive(family: readonly Descendant[]): Promise<readonly Des
   return family.filter(({ started }, index) => now[index]?.started === started);
 }
 
+/** The processes that `pid` has started, and those that they have. */
+export async function descendantsOf(pid: number): Promise<readonly Descendant[]> {
+  const all = await Promise.all((await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(readStat));
+  const found = new Set([pid]);
+  // A child may have a lower number than its parent, so the family is looked through until nobody is new.
+  for (let before = 0; found.size > before; ) {
+    before = found.size;
+    for (const one of all) if (one && found.has(one.parent)) found.add(one.pid);
+  }
+  found.delete(pid);
+  return all.filter((one) => one !== null && found.has(one.pid)) as Descendant[];
+}
+
 export interface ProgramOptions {
   /** Whether standard input is a pipe of ours; else it is empty. */
   readonly feed?: boolean;
@@ -108,18 +121,8 @@ export class Program {
   }
 
   /** The processes that it has started, and those that they have. */
-  async descendants(): Promise<readonly Descendant[]> {
-    const all = await Promise.all(
-      (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(readStat),
-    );
-    const found = new Set([this.pid]);
-    // A child may have a lower number than its parent, so the family is looked through until nobody is new.
-    for (let before = 0; before < found.size; ) {
-      before = found.size;
-      for (const one of all) if (one && found.has(one.parent)) found.add(one.pid);
-    }
-    found.delete(this.pid);
-    return all.filter((one) => one !== null && found.has(one.pid)) as Descendant[];
+  descendants(): Promise<readonly Descendant[]> {
+    return descendantsOf(this.pid);
   }
 
   async #read(onLine: ((line: EventLine) => void) | undefined): Promise<Ended> {
