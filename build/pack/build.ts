@@ -66,6 +66,7 @@ const programs: readonly Program[] = [
       workerNames.map((name) => [name, join('agent', 'system', workerEntry(name))]),
     ),
   },
+  { name: 'bty-web', entry: 'netboot/main.ts', workers: {} },
 ];
 
 async function executable({ name, entry, workers }: Program): Promise<void> {

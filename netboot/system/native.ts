@@ -2,8 +2,8 @@
  * The system calls of the network side that Node.js does not offer, each by its manual page. Linux on x86-64 and
  * arm64, where the numbers below are the same (asm-generic). Nothing is loaded before the first call.
  */
-import { createRequire } from 'node:module';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { loadKoffi } from './addon.ts';
 
 // socket(2), socket(7), ip(7)
 const AF_INET = 2;
@@ -43,7 +43,7 @@ let loaded: Library | undefined;
 
 function library(): Library {
   if (loaded) return loaded;
-  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  const koffi = loadKoffi() as Koffi;
   const libc = koffi.load(null);
   loaded = {
     koffi,
