@@ -120,7 +120,8 @@ export class BlockDecoder {
   }
 
   #readSelectors(count: number, tables: number, end: number): BlockResult | undefined {
-    const order = [0, 1, 2, 3, 4, 5];
+    // The tables, the one used last first.
+    const order = Uint8Array.of(0, 1, 2, 3, 4, 5);
     for (let at = 0; at < count; at++) {
       let place = 0;
       while (this.#take(1) === 1) {
@@ -128,8 +129,9 @@ export class BlockDecoder {
         if (place >= tables) return damaged('a selector names no table');
       }
       if (this.#position > end) return { kind: 'short' };
-      const [table = 0] = order.splice(place, 1);
-      order.unshift(table);
+      const table = order[place] as number;
+      for (; place > 0; place--) order[place] = order[place - 1] as number;
+      order[0] = table;
       // Some encoders announce more selectors than a block can use; bzip2 1.0.8 ignores the surplus too.
       if (at < mostSelectors) this.#selectors[at] = table;
     }
@@ -201,9 +203,7 @@ export class BlockDecoder {
 
         let place = symbol - 1;
         const byte = order[place] as number;
-        for (; place >= 8; place -= 8) {
-          front.setBigInt64(place - 7, front.getBigInt64(place - 8, true), true);
-        }
+        for (; place >= 8; place -= 4) front.setInt32(place - 3, front.getInt32(place - 4));
         // The first eight places, as two words: those up to `place` move by one, without a branch.
         const high = front.getInt32(0);
         const low = front.getInt32(4);
