@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,16 +17,17 @@ before(() => {
   execFileSync(process.execPath, [join(import.meta.dirname, 'build.ts')], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  copyFileSync(join(import.meta.dirname, '..', '..', 'dist', 'bin', 'bty'), bty);
+  for (const name of ['bty', 'bty-web'])
+    copyFileSync(join(import.meta.dirname, '..', '..', 'dist', 'bin', name), join(folder, name));
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test('the executable tells its version away from the checkout', () => {
+test('bty tells its version away from the checkout', () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'));
   assert.equal(execFileSync(bty, ['--version'], bare), `bty ${version}\n`);
 });
 
-test('the executable flashes and verifies with threads and system calls of its own', () => {
+test('bty flashes and verifies with threads and system calls of its own', () => {
   const image = sampleImage(8 << 20);
   writeFileSync(join(folder, 'a.img.zst'), zstdCompressSync(image));
   writeFileSync(join(folder, 'disk'), '');
@@ -41,4 +43,26 @@ test('a tool that is missing is told with exit code 4', () => {
   const { status, stderr } = spawnSync(bty, ['list', 'disks'], bare);
   assert.equal(status, 4);
   assert.match(stderr, /"lsblk" is needed to list/);
+});
+
+test('the appliance runs away from the checkout with nothing but a state directory', async () => {
+  const args = ['serve', '--state-dir', join(folder, 'state'), '--web-host', '127.0.0.1', '--web-port', '0'];
+  const appliance = spawn(join(folder, 'bty-web'), args, {
+    cwd: folder,
+    env: { PATH: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    let told = '';
+    for await (const chunk of appliance.stdout.setEncoding('utf8')) {
+      told += chunk;
+      if (/password of the operator is/.test(told)) break;
+    }
+    const url = /http:\S+/.exec(told)?.[0] ?? assert.fail(told);
+    assert.deepEqual(await (await fetch(`${url}/healthz`)).json(), { status: 'ok' });
+  } finally {
+    appliance.kill('SIGTERM');
+  }
+  const [status] = await once(appliance, 'exit');
+  assert.equal(status, 0);
 });
