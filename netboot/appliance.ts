@@ -1,13 +1,19 @@
 /** The appliance: configuration -> store -> services -> servers, started and closed as one thing. */
 import { failure } from '../shared/failure.ts';
 import { Access } from './access/access.ts';
+import { LiveSystems } from './boot/live.ts';
 import type { Config } from './config/settings.ts';
 import { Hub } from './events/hub.ts';
 import { EventLog } from './events/log.ts';
 import { trustedProxies } from './http/authority.ts';
 import { routes } from './http/routes/index.ts';
 import { type Listening, listen, makeApplication, stopListening } from './http/server.ts';
+import { ImagePlane } from './images/plane.ts';
 import { type Log, makeLog } from './log.ts';
+import { Boots } from './machines/boots.ts';
+import { Machines } from './machines/machines.ts';
+import { sqliteMachines } from './machines/store.ts';
+import { Tickets } from './machines/tickets.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
 import { version } from './version.ts';
@@ -65,6 +71,8 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     const services = makeServices(config, log, clock);
     closers.push(() => services.database.close());
     const firstPassword = await services.access.prepare();
+    await services.images.start();
+    closers.push(() => services.images.close());
     const { app } = await makeApplication(services, routes);
     closers.push(() => app.close());
     const listening: Listening[] = [];
@@ -89,6 +97,13 @@ function makeServices(config: Config, log: Log, clock: () => number): Services {
   const database = openDatabase(config.stateDir);
   const hub = new Hub();
   const events = new EventLog(database, hub, clock);
+  const needs = { database, store: sqliteMachines(database), events, hub, config, clock };
+  const machines = new Machines(needs);
+  const tickets = new Tickets(database, {
+    lifetime: config.ticketSeconds * 1000,
+    bindsAddress: config.ticketAddress,
+  });
+  const images = new ImagePlane({ database, events, hub, config, log, clock });
   return {
     config,
     version,
@@ -99,6 +114,12 @@ function makeServices(config: Config, log: Log, clock: () => number): Services {
     events,
     access: new Access(database, events, config, clock),
     proxies: trustedProxies(config.trustedProxy),
+    machines,
+    boots: new Boots(needs, machines, tickets, images),
+    images,
+    builtinBootFile: async () => null,
+    live: new LiveSystems(config.bootDir),
+    fingerprint: () => null,
     readiness: [],
   };
 }

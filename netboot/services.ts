@@ -1,10 +1,14 @@
 /** What the parts of the appliance offer one another. `appliance.ts` makes it; routes and servers receive it. */
 import type { Access } from './access/access.ts';
+import type { LiveSystems } from './boot/live.ts';
 import type { Config } from './config/settings.ts';
 import type { Hub } from './events/hub.ts';
 import type { EventLog } from './events/log.ts';
 import type { TrustedProxies } from './http/authority.ts';
+import type { ImagePlane } from './images/plane.ts';
 import type { Log } from './log.ts';
+import type { Boots } from './machines/boots.ts';
+import type { Machines } from './machines/machines.ts';
 import type { Database } from './store/database.ts';
 
 /** One of the things without which the appliance is alive but not ready. */
@@ -29,6 +33,17 @@ export interface Services {
   readonly events: EventLog;
   /** Who may do what. */
   readonly access: Access;
+  /** What the operator decides about machines. */
+  readonly machines: Machines;
+  /** What machines do by themselves. */
+  readonly boots: Boots;
+  /** Images, boot files and background jobs. */
+  readonly images: ImagePlane;
+  /** Path of a boot program that packages of the system bring along; null when there is none of that name. */
+  readonly builtinBootFile: (name: string) => Promise<string | null>;
+  readonly live: LiveSystems;
+  /** SHA-256 of the CA's certificate (DER) in hex; null without TLS. */
+  readonly fingerprint: () => string | null;
   /** Any part may add what it needs to be ready. */
   readonly readiness: (() => Readiness | Promise<Readiness>)[];
 }

@@ -29,4 +29,17 @@ export const applianceFailures = {
     (d) => `"${d.path}" is a database of another program, not of this appliance.`,
     'Name another directory with --state-dir, or move that file away.',
   ),
+  BOOT_LOOP: entry<{ boots: number; minutes: number }>(
+    failed,
+    409,
+    (d) =>
+      `The machine started the live system ${d.boots} times in ${d.minutes} minutes and never finished; it was stopped.`,
+    'See what its last boot said, mend that, and arm it again.',
+  ),
+  MACHINE_SILENT: entry<{ phase: string; minutes: number }>(
+    failed,
+    408,
+    (d) => `Nothing was heard from the machine for ${d.minutes} minutes while it was ${d.phase}.`,
+    'Look at its console. When it speaks again it goes on by itself.',
+  ),
 } as const;

@@ -1,7 +1,21 @@
 /** Every module of routes. One that is not listed here is not served. */
 import type { Routes } from '../server.ts';
 import { accessRoutes } from './access.ts';
+import { bootRoutes } from './boot.ts';
+import { imageRoutes } from './images.ts';
+import { jobRoutes } from './jobs.ts';
+import { machineRoutes } from './machines.ts';
+import { pxeRoutes } from './pxe.ts';
 import { systemRoutes } from './system.ts';
 import { uiRoutes } from './ui.ts';
 
-export const routes: readonly Routes[] = [systemRoutes, accessRoutes, uiRoutes];
+export const routes: readonly Routes[] = [
+  systemRoutes,
+  accessRoutes,
+  uiRoutes,
+  machineRoutes,
+  pxeRoutes,
+  imageRoutes,
+  bootRoutes,
+  jobRoutes,
+];

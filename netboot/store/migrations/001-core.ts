@@ -28,13 +28,15 @@ export const core: Migration = {
         smbios_uuid TEXT,
         smbios_serial TEXT,
         phase TEXT NOT NULL,
-        phase_at INTEGER NOT NULL,
+        -- When its silence becomes too long, null when it never does.
+        due_at INTEGER,
         life TEXT NOT NULL
       ) STRICT, WITHOUT ROWID;
       CREATE INDEX machines_by_policy ON machines (boot_policy, mac);
-      CREATE INDEX machines_by_phase ON machines (phase, phase_at);
+      CREATE INDEX machines_by_phase ON machines (phase, mac);
+      CREATE INDEX machines_by_due ON machines (due_at) WHERE due_at IS NOT NULL;
       CREATE INDEX machines_by_image ON machines (image_sha256) WHERE image_sha256 IS NOT NULL;
-      CREATE INDEX machines_by_uuid ON machines (smbios_uuid) WHERE smbios_uuid IS NOT NULL;
+      CREATE INDEX machines_by_serial ON machines (smbios_serial) WHERE smbios_serial IS NOT NULL;
 
       CREATE TABLE inventories (
         mac TEXT PRIMARY KEY REFERENCES machines (mac) ON DELETE CASCADE,
@@ -42,14 +44,14 @@ export const core: Migration = {
         document TEXT NOT NULL
       ) STRICT, WITHOUT ROWID;
 
+      -- The boot that runs on a machine: who fetched its script, and what the live system proves itself by.
       CREATE TABLE tickets (
         mac TEXT PRIMARY KEY REFERENCES machines (mac) ON DELETE CASCADE,
-        plan_id TEXT NOT NULL,
-        plan TEXT NOT NULL,
-        address TEXT,
-        errand TEXT NOT NULL,
+        -- Hash of the one-use address from which the token is fetched, null once that was done.
+        errand TEXT,
+        -- Hash of the token, null before.
         token TEXT,
-        created_at INTEGER NOT NULL,
+        address TEXT NOT NULL,
         expires_at INTEGER NOT NULL
       ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,118 @@
+import { cpioOfFile } from '../../../shared/archive/cpio.ts';
+import { type Ticket, ticketPath } from '../../../shared/contract/agent.ts';
+import { bootOperations } from '../../../shared/contract/boot.ts';
+import { bootstrapScript, machineScript, type Script } from '../../boot/script.ts';
+import type { Netboot } from '../../machines/boots.ts';
+import { imagePath, unknownName } from '../../machines/images.ts';
+import type { Services } from '../../services.ts';
+import { Problem } from '../problem.ts';
+import { type Call, empty, json, serve, text } from '../route.ts';
+import type { Routes } from '../server.ts';
+import { macOf } from './machines.ts';
+
+const scriptType = 'text/plain; charset=utf-8';
+const noStore = { 'cache-control': 'no-store' };
+
+export const pxeRoutes: Routes = (app, services) => {
+  const { boots } = services;
+
+  serve(app, services, bootOperations.bootstrap, (call) => {
+    return text(bootstrapScript(baseOf(services, call)), scriptType, 200, noStore);
+  });
+
+  serve(app, services, bootOperations.script, async (call) => {
+    const mac = macOf(call.params);
+    const { uuid, serial } = call.query;
+    const netboot = await boots.netboot({ mac, address: call.address, uuid, serial });
+    const script = await scriptOf(services, netboot);
+    const context = { base: baseOf(services, call), mac: netboot.record.mac };
+    return text(machineScript(script, context), scriptType, 200, noStore);
+  });
+
+  serve(app, services, bootOperations.ticket, async (call) => {
+    const mac = macOf(call.params);
+    // A look at the size must not use the ticket up.
+    if (call.request.method === 'HEAD') return text('', 'application/octet-stream', 200, noStore);
+    const token = await boots.redeem(mac, call.params.errand ?? '', call.address);
+    if (token === null) throw new Problem(404, 'no such ticket, or it was used');
+    const ticket: Ticket = { token, ca_fingerprint: services.fingerprint() };
+    const content = new TextEncoder().encode(JSON.stringify(ticket));
+    return text(Buffer.from(cpioOfFile(ticketPath, content)), 'application/octet-stream', 200, noStore);
+  });
+
+  serve(app, services, bootOperations.done, async ({ params, bearer, address }) => {
+    await boots.done(macOf(params), bearer, address);
+    return empty();
+  });
+
+  serve(app, services, bootOperations.plan, async (call) => {
+    return json(await boots.plan(entitled(services, call), call.address), 200, noStore);
+  });
+
+  serve(app, services, bootOperations.inventory, async (call) => {
+    await boots.inventory(entitled(services, call), call.body, call.address);
+    return empty();
+  });
+
+  serve(app, services, bootOperations.progress, async (call) => {
+    const current = await boots.progress(entitled(services, call), call.body, call.address);
+    if (!current) throw new Problem(409, 'the plan was withdrawn');
+    return empty();
+  });
+
+  serve(app, services, bootOperations.status, async (call) => {
+    await boots.status(entitled(services, call), call.body, call.address);
+    return empty();
+  });
+};
+
+/** The MAC of the path, once the token of its boot was seen. */
+function entitled(
+  services: Services,
+  { params, bearer, address }: Pick<Call, 'params' | 'bearer' | 'address'>,
+) {
+  const mac = macOf(params);
+  services.boots.authorize(mac, bearer, address);
+  return mac;
+}
+
+/** Address by which machines reach the appliance: the setting, else the (well-formed) name they asked by. */
+function baseOf({ config }: Services, { host }: Pick<Call, 'host'>): string {
+  return (config.publicUrl ?? `http://${host}`).replace(/\/+$/, '');
+}
+
+async function scriptOf(services: Services, { action, errand, record }: Netboot): Promise<Script> {
+  switch (action.kind) {
+    case 'flash':
+    case 'interactive':
+    case 'inventory': {
+      const systems = await services.live.installed();
+      if (systems.length === 0 || errand === null) {
+        const missing = 'the live system is not installed on the appliance (its boot page says how)';
+        return action.kind === 'flash'
+          ? { kind: 'wait', reasons: [missing], seconds: 30 }
+          : { kind: 'disk', because: missing };
+      }
+      const sha256 = record.imageSha256;
+      const image = sha256 === null ? null : services.images.find(sha256);
+      const path = sha256 === null ? null : imagePath(sha256, image?.name ?? unknownName);
+      const { liveShell: shell } = services.config;
+      return { kind: 'live', mode: action.kind, systems, errand, imagePath: path, shell };
+    }
+    case 'disk': {
+      const because = action.because === 'finished' ? 'it is done; the disk is booted' : 'the disk is booted';
+      return { kind: 'disk', because };
+    }
+    case 'nothing':
+      return { kind: 'nothing' };
+    case 'stopped': {
+      const often = `it started the live system ${action.boots} times in ${action.minutes} minutes and never finished`;
+      const reasons = [often, 'it was stopped; arm it again when its fault is mended'];
+      return { kind: 'wait', reasons, seconds: 60 };
+    }
+    case 'mistaken': {
+      const because = `another board (${action.uuid}) has this address; it was not flashed, the disk is booted`;
+      return { kind: 'disk', because };
+    }
+  }
+}

@@ -1,0 +1,244 @@
+/** Where machines are kept. */
+import type { DiskRule } from '../../shared/contract/agent.ts';
+import { type BootPolicy, bootPolicies, type MachineQuery } from '../../shared/contract/machine.ts';
+import { deadline, type Life } from '../../shared/machine/life.ts';
+import type { Database } from '../store/database.ts';
+import type { MachineRecord } from './record.ts';
+
+/** What may be asked of machines; all of it together. */
+export type MachineFilter = Omit<MachineQuery, 'limit' | 'after'> & {
+  readonly labels?: Readonly<Record<string, string>>;
+};
+
+/** A store of machines. Every implementation passes `store.test.ts`. Changes are made inside `Database.write`. */
+export interface MachineStore {
+  readonly get: (mac: string) => MachineRecord | null;
+  /** Inserts or replaces. */
+  readonly put: (record: MachineRecord) => void;
+  /** Only that it was seen, and from where. */
+  readonly seen: (mac: string, address: string, at: number) => void;
+  /** False when there is none. */
+  readonly delete: (mac: string) => boolean;
+  /** In the order of MACs, those after `after`; `limit` null for all. */
+  readonly list: (
+    filter: MachineFilter,
+    after: string | null,
+    limit: number | null,
+  ) => Iterable<MachineRecord>;
+  readonly count: (filter: MachineFilter) => number;
+  /** How many there are in each phase. */
+  readonly countByPhase: () => ReadonlyMap<string, number>;
+  /** MACs whose silence is too long at `at`. */
+  readonly due: (at: number) => readonly string[];
+  /** Machines with this SMBIOS serial number. */
+  readonly withSerial: (serial: string) => readonly MachineRecord[];
+  readonly putInventory: (mac: string, document: string, at: number) => void;
+  readonly inventory: (mac: string) => { readonly takenAt: number; readonly document: string } | null;
+}
+
+type Row = Readonly<Record<string, string | number | bigint | Uint8Array | null>>;
+
+const columns = [
+  'mac',
+  'image_sha256',
+  'provisioning_mode',
+  'hostname',
+  'cijoe_task_ref',
+  'boot_policy',
+  'discovered_at',
+  'last_seen_at',
+  'last_seen_ip',
+  'last_flashed_at',
+  'last_task_run_at',
+  'last_task_status',
+  'last_task_output_path',
+  'created_at',
+  'updated_at',
+  'revision',
+  'target_disk',
+  'labels',
+  'notes',
+  'smbios_uuid',
+  'smbios_serial',
+  'phase',
+  'due_at',
+  'life',
+] as const;
+
+const upsert = `INSERT INTO machines (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})
+  ON CONFLICT (mac) DO UPDATE SET ${columns
+    .slice(1)
+    .map((column) => `${column} = excluded.${column}`)
+    .join(', ')}`;
+
+/** Machines in the SQLite database. */
+export function sqliteMachines(database: Database): MachineStore {
+  return {
+    get: (mac) => {
+      const row = database.prepare('SELECT * FROM machines WHERE mac = ?').get(mac);
+      return row ? toRecord(row) : null;
+    },
+    put: (record) => void database.prepare(upsert).run(...toValues(record)),
+    seen: (mac, address, at) =>
+      void database
+        .prepare(
+          `UPDATE machines SET last_seen_at = ?, last_seen_ip = ?, updated_at = ?,
+             discovered_at = coalesce(discovered_at, ?) WHERE mac = ?`,
+        )
+        .run(at, address, at, at, mac),
+    delete: (mac) => Number(database.prepare('DELETE FROM machines WHERE mac = ?').run(mac).changes) > 0,
+    list: (filter, after, limit) => listed(database, filter, after, limit),
+    count: (filter) => {
+      const { where, values } = conditions(filter, null);
+      const row = database.prepare(`SELECT count(*) AS n FROM machines ${where}`).get(...values);
+      return Number(row?.n ?? 0);
+    },
+    countByPhase: () => {
+      const rows = database.prepare('SELECT phase, count(*) AS n FROM machines GROUP BY phase').all();
+      return new Map(rows.map((row) => [String(row.phase), Number(row.n)]));
+    },
+    due: (at) => {
+      // What is due "far in the future" was heard before the clock was put back.
+      const rows = database
+        .prepare(
+          'SELECT mac FROM machines WHERE due_at IS NOT NULL AND (due_at <= ? OR due_at > ?) LIMIT 1000',
+        )
+        .all(at, at + 3_600_000);
+      return rows.map((row) => String(row.mac));
+    },
+    withSerial: (serial) =>
+      database.prepare('SELECT * FROM machines WHERE smbios_serial = ? LIMIT 10').all(serial).map(toRecord),
+    putInventory: (mac, document, at) =>
+      void database
+        .prepare(
+          `INSERT INTO inventories (mac, taken_at, document) VALUES (?, ?, ?)
+           ON CONFLICT (mac) DO UPDATE SET taken_at = excluded.taken_at, document = excluded.document`,
+        )
+        .run(mac, at, document),
+    inventory: (mac) => {
+      const row = database.prepare('SELECT taken_at, document FROM inventories WHERE mac = ?').get(mac);
+      return row ? { takenAt: Number(row.taken_at), document: String(row.document) } : null;
+    },
+  };
+}
+
+/** Rows that are fetched at once: little memory however many machines there are, and few queries. */
+const slice = 500;
+
+function* listed(
+  database: Database,
+  filter: MachineFilter,
+  after: string | null,
+  limit: number | null,
+): Generator<MachineRecord> {
+  let left = limit ?? Number.POSITIVE_INFINITY;
+  let last = after;
+  while (left > 0) {
+    const { where, values } = conditions(filter, last);
+    const size = Math.min(slice, left);
+    // A page at a time, by key: a reader that is slow, or goes away, holds nothing open.
+    const rows = database
+      .prepare(`SELECT * FROM machines ${where} ORDER BY mac LIMIT ?`)
+      .all(...values, size);
+    for (const row of rows) yield toRecord(row);
+    left -= rows.length;
+    last = rows.length > 0 ? String(rows[rows.length - 1]?.mac) : last;
+    if (rows.length < size) return;
+  }
+}
+
+function conditions(filter: MachineFilter, after: string | null) {
+  const parts: string[] = [];
+  const values: (string | number)[] = [];
+  const add = (part: string, ...given: readonly string[]) => {
+    parts.push(part);
+    values.push(...given);
+  };
+  if (after !== null) add('mac > ?', after);
+  if (filter.boot_policy !== undefined) add('boot_policy = ?', filter.boot_policy);
+  if (filter.phase) add('phase = ?', filter.phase);
+  if (filter.image_sha256) add('image_sha256 = ?', filter.image_sha256);
+  if (filter.q) {
+    const like = `%${filter.q.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;
+    const searched = ['mac', 'hostname', 'labels', 'notes', 'last_seen_ip', 'smbios_serial'];
+    const any = searched.map((column) => `lower(${column}) LIKE ? ESCAPE '\\'`).join(' OR ');
+    add(`(${any})`, ...searched.map(() => like));
+  }
+  const labels: [string, string | null][] = Object.entries(filter.labels ?? {});
+  if (filter.label) {
+    const [name = '', ...value] = filter.label.split('=');
+    labels.push([name, value.length > 0 ? value.join('=') : null]);
+  }
+  for (const [name, value] of labels) {
+    const found = 'EXISTS (SELECT 1 FROM json_each(machines.labels) AS label WHERE label.key = ?';
+    if (value === null) add(`${found})`, name);
+    else add(`${found} AND label.value = ?)`, name, value);
+  }
+  return { where: parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : '', values };
+}
+
+const number = (value: Row[string] | undefined) =>
+  value === null || value === undefined ? null : Number(value);
+const string = (value: Row[string] | undefined) =>
+  value === null || value === undefined ? null : String(value);
+
+function toRecord(row: Row): MachineRecord {
+  const disk = string(row.target_disk);
+  return {
+    mac: String(row.mac),
+    imageSha256: string(row.image_sha256),
+    provisioningMode: row.provisioning_mode === 'cijoe-task' ? 'cijoe-task' : 'none',
+    hostname: string(row.hostname),
+    cijoeTaskRef: string(row.cijoe_task_ref),
+    bootPolicy: policyOf(row.boot_policy),
+    discoveredAt: number(row.discovered_at),
+    lastSeenAt: number(row.last_seen_at),
+    lastSeenIp: string(row.last_seen_ip),
+    lastFlashedAt: number(row.last_flashed_at),
+    lastTaskRunAt: number(row.last_task_run_at),
+    lastTaskStatus: string(row.last_task_status),
+    lastTaskOutputPath: string(row.last_task_output_path),
+    createdAt: Number(row.created_at),
+    updatedAt: Number(row.updated_at),
+    revision: Number(row.revision),
+    targetDisk: disk === null ? null : (JSON.parse(disk) as DiskRule),
+    labels: row.labels === '{}' ? {} : (JSON.parse(String(row.labels)) as Record<string, string>),
+    notes: string(row.notes),
+    smbiosUuid: string(row.smbios_uuid),
+    smbiosSerial: string(row.smbios_serial),
+    life: JSON.parse(String(row.life)) as Life,
+  };
+}
+
+function policyOf(value: unknown): BootPolicy {
+  return bootPolicies.find((policy) => policy === value) ?? 'local';
+}
+
+function toValues(record: MachineRecord): (string | number | null)[] {
+  return [
+    record.mac,
+    record.imageSha256,
+    record.provisioningMode,
+    record.hostname,
+    record.cijoeTaskRef,
+    record.bootPolicy,
+    record.discoveredAt,
+    record.lastSeenAt,
+    record.lastSeenIp,
+    record.lastFlashedAt,
+    record.lastTaskRunAt,
+    record.lastTaskStatus,
+    record.lastTaskOutputPath,
+    record.createdAt,
+    record.updatedAt,
+    record.revision,
+    record.targetDisk === null ? null : JSON.stringify(record.targetDisk),
+    JSON.stringify(record.labels),
+    record.notes,
+    record.smbiosUuid,
+    record.smbiosSerial,
+    record.life.phase,
+    deadline(record.life),
+    JSON.stringify(record.life),
+  ];
+}
