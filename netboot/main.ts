@@ -1,4 +1,5 @@
 import { asFailure, ExitCode, failure } from '../shared/failure.ts';
+import { splitFlags } from './commands/explainflags.ts';
 import { parseFlags } from './config/flags.ts';
 import { effective, help } from './config/help.ts';
 import { loadConfig } from './config/load.ts';
@@ -8,7 +9,8 @@ const print = (text: string) => void process.stdout.write(`${text}\n`);
 const warn = (text: string) => void process.stderr.write(`bty-web: ${text}\n`);
 
 async function main(args: readonly string[]): Promise<ExitCode> {
-  const { flags, words, help: asksHelp, version: asksVersion } = parseFlags(args);
+  const { own, rest } = args[0] === 'explain' ? splitFlags(args) : { own: [], rest: args };
+  const { flags, words, help: asksHelp, version: asksVersion } = parseFlags(rest);
   if (asksHelp) {
     print(help());
     return ExitCode.ok;
@@ -22,6 +24,8 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     case '':
     case 'serve':
       return (await import('./commands/serve.ts')).serve(loaded);
+    case 'explain':
+      return (await import('./commands/explain.ts')).explainCommand(loaded, own);
     case 'config':
       print(effective(loaded));
       return ExitCode.ok;

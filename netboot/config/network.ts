@@ -1,2 +1,17 @@
+import { choice, flag, text, words } from './setting.ts';
+
 /** DHCP, TFTP and what they send. */
-export const networkSettings = {} as const;
+export const networkSettings = {
+  interface: words('NAMES', 'Network interfaces on which machines are booted.'),
+  dhcp: choice(
+    ['off', 'proxy', 'full'],
+    'off',
+    'What is answered on --interface: boot information beside another DHCP server (proxy), or addresses too (full).',
+  ),
+  dhcpAnyway: flag(false, 'Start full DHCP although another server leases addresses there.'),
+  user: text(
+    'bty',
+    'NAME',
+    'Whom the process becomes when it is started as root; it keeps the right to bind low ports. "root" stays root.',
+  ),
+} as const;

@@ -72,8 +72,8 @@ export class Store {
     memory.onWorked = (of, form) => journal.appendThen({ worked: { of, form } }, () => {});
   }
 
-  /** Reads the journal at `path` and goes on writing it. */
-  static async open(path: string, onFailure: (error: unknown) => void = () => {}): Promise<Store> {
+  /** What the journal at `path` says, for looking only. */
+  static async read(path: string): Promise<{ book: Book; memory: Memory; damaged: number }> {
     const book = new Book();
     const memory = new Memory();
     let strange = 0;
@@ -81,14 +81,16 @@ export class Store {
       const line = parsed(Line, record);
       if (line === null || !Store.take(line, book, memory)) strange++;
     });
-    if (damaged + strange > 0) await copyFile(path, `${path}.damaged`);
+    return { book, memory, damaged: damaged + strange };
+  }
+
+  /** Reads the journal at `path` and goes on writing it. */
+  static async open(path: string, onFailure: (error: unknown) => void = () => {}): Promise<Store> {
+    const { book, memory, damaged } = await Store.read(path);
+    if (damaged > 0) await copyFile(path, `${path}.damaged`);
     const journal = await Journal.open({ path, snapshot: () => Store.snapshot(book, memory), onFailure });
     const reservations = [...book.reservations].length;
-    return new Store(book, memory, journal, {
-      leases: book.size,
-      reservations,
-      damaged: damaged + strange,
-    });
+    return new Store(book, memory, journal, { leases: book.size, reservations, damaged });
   }
 
   private static take(line: Static<typeof Line>, book: Book, memory: Memory): boolean {

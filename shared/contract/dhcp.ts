@@ -1,5 +1,6 @@
 /** How machines get addresses and boot files: settings per interface, reservations and leases, as the API shows them. */
 import { type Static, Type } from 'typebox';
+import { operations } from './operation.ts';
 
 const Address = Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}$' });
 const Network = Type.String({ pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$' });
@@ -129,3 +130,133 @@ export const DhcpState = Type.Object({
   malformed: Type.Integer(),
 });
 export type DhcpState = Static<typeof DhcpState>;
+
+/** A client that is not there. */
+export const DhcpQuestion = Type.Object(
+  {
+    mac: Mac,
+    /** Number of option 93; without it the client wants no boot. */
+    arch: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
+    userClass: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    vendorClass: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    /** Features of iPXE that option 175 names: `http`, `bzimage`, `efi`. */
+    features: Type.Optional(
+      Type.Array(Type.Union([Type.Literal('http'), Type.Literal('bzimage'), Type.Literal('efi')]), {
+        maxItems: 3,
+      }),
+    ),
+    message: Type.Optional(Type.Union([Type.Literal('discover'), Type.Literal('4011')])),
+    interface: Type.Optional(InterfaceName),
+  },
+  { additionalProperties: false },
+);
+export type DhcpQuestion = Static<typeof DhcpQuestion>;
+
+export const DhcpExplanation = Type.Object({
+  interface: Type.String(),
+  mode: DhcpMode,
+  /** The packets in words. */
+  question: Type.String(),
+  answer: Type.Union([Type.String(), Type.Null()]),
+  to: Type.Union([Type.String(), Type.Null()]),
+  form: Type.Union([Type.String(), Type.Null()]),
+  reasons: Type.Array(Type.Object({ rule: Type.String(), text: Type.String() })),
+});
+export type DhcpExplanation = Static<typeof DhcpExplanation>;
+
+const state = { 200: { sentence: 'How every interface is doing.', schema: Type.Array(DhcpState) } } as const;
+
+export const dhcpOperations = operations({
+  states: {
+    name: 'dhcp.states',
+    method: 'GET',
+    path: '/dhcp',
+    access: 'read',
+    summary: 'How DHCP is doing on each interface, and which other servers were seen there.',
+    replies: state,
+  },
+  settings: {
+    name: 'dhcp.settings',
+    method: 'GET',
+    path: '/dhcp/settings',
+    access: 'read',
+    summary: 'The DHCP settings in force.',
+    replies: { 200: { sentence: 'The settings.', schema: DhcpSettings } },
+  },
+  configure: {
+    name: 'dhcp.configure',
+    method: 'PUT',
+    path: '/dhcp/settings',
+    access: 'admin',
+    summary: 'Changes the DHCP settings at once; when one interface cannot be served, nothing changes.',
+    body: { kind: 'json', schema: DhcpSettings },
+    replies: { ...state, 409: { sentence: 'Another server, program or a missing address is in the way.' } },
+  },
+  leases: {
+    name: 'dhcp.leases',
+    method: 'GET',
+    path: '/dhcp/leases',
+    access: 'read',
+    summary: 'Every lease and reservation, in the form that import takes.',
+    replies: { 200: { sentence: 'The book.', schema: DhcpBook } },
+  },
+  import: {
+    name: 'dhcp.import',
+    method: 'POST',
+    path: '/dhcp/leases',
+    access: 'admin',
+    summary: 'Adds leases and reservations to those that are here; the given ones win.',
+    body: { kind: 'json', schema: DhcpBook, bytes: 64 << 20 },
+    replies: { 204: { sentence: 'They are on disk.' } },
+  },
+  forget: {
+    name: 'dhcp.forget',
+    method: 'DELETE',
+    path: '/dhcp/leases/{address}',
+    access: 'operate',
+    summary: 'Ends a lease, as if it had never been.',
+    replies: { 204: { sentence: 'It is gone.' } },
+  },
+  reservations: {
+    name: 'dhcp.reservations',
+    method: 'GET',
+    path: '/dhcp/reservations',
+    access: 'read',
+    summary: 'Addresses that belong to one machine each.',
+    replies: { 200: { sentence: 'The reservations.', schema: Type.Array(DhcpReservation) } },
+  },
+  reserve: {
+    name: 'dhcp.reserve',
+    method: 'PUT',
+    path: '/dhcp/reservations/{mac}',
+    access: 'operate',
+    summary: 'Reserves an address for a machine.',
+    body: { kind: 'json', schema: Type.Omit(DhcpReservation, ['mac']) },
+    replies: { 200: { sentence: 'The reservation.', schema: DhcpReservation } },
+  },
+  unreserve: {
+    name: 'dhcp.unreserve',
+    method: 'DELETE',
+    path: '/dhcp/reservations/{mac}',
+    access: 'operate',
+    summary: 'Ends a reservation.',
+    replies: { 204: { sentence: 'It is gone.' } },
+  },
+  forgive: {
+    name: 'dhcp.forgive',
+    method: 'DELETE',
+    path: '/dhcp/memory/{mac}',
+    access: 'operate',
+    summary: 'Forgets what was tried with a machine: reply forms, and a boot loop that was stopped.',
+    replies: { 204: { sentence: 'It starts anew.' } },
+  },
+  explain: {
+    name: 'dhcp.explain',
+    method: 'POST',
+    path: '/dhcp/explain',
+    access: 'read',
+    summary: 'What a client would be answered, and why, before any machine is powered.',
+    body: { kind: 'json', schema: DhcpQuestion },
+    replies: { 200: { sentence: 'The answer on each interface.', schema: Type.Array(DhcpExplanation) } },
+  },
+});

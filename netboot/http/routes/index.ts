@@ -2,6 +2,7 @@
 import type { Routes } from '../server.ts';
 import { accessRoutes } from './access.ts';
 import { bootRoutes } from './boot.ts';
+import { dhcpRoutes } from './dhcp.ts';
 import { imageRoutes } from './images.ts';
 import { jobRoutes } from './jobs.ts';
 import { machineRoutes } from './machines.ts';
@@ -18,4 +19,5 @@ export const routes: readonly Routes[] = [
   imageRoutes,
   bootRoutes,
   jobRoutes,
+  dhcpRoutes,
 ];
