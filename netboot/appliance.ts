@@ -3,6 +3,7 @@ import { failure } from '../shared/failure.ts';
 import { Access } from './access/access.ts';
 import { LiveSystems } from './boot/live.ts';
 import type { Config } from './config/settings.ts';
+import { dhcpPart } from './dhcp/part.ts';
 import { Hub } from './events/hub.ts';
 import { EventLog } from './events/log.ts';
 import { trustedProxies } from './http/authority.ts';
@@ -31,7 +32,7 @@ export type PartStarter = (
 ) => Promise<Part | null> | Part | null;
 
 /** What is started after HTTP, in this order, and closed in the opposite one. */
-const parts: readonly PartStarter[] = [];
+const parts: readonly PartStarter[] = [dhcpPart];
 
 export interface ApplianceOptions {
   readonly config: Config;
@@ -115,8 +116,8 @@ function makeServices(config: Config, log: Log, clock: () => number): Services {
     access: new Access(database, events, config, clock),
     proxies: trustedProxies(config.trustedProxy),
     machines,
-    boots: new Boots(needs, machines, tickets, knownImages),
-    knownImages,
+    boots: new Boots(needs, machines, tickets, images),
+    images,
     builtinBootFile: async () => null,
     live: new LiveSystems(config.bootDir),
     fingerprint: () => null,

@@ -94,7 +94,7 @@ async function scriptOf(services: Services, { action, errand, record }: Netboot)
           : { kind: 'disk', because: missing };
       }
       const sha256 = record.imageSha256;
-      const image = sha256 === null ? null : services.knownImages.find(sha256);
+      const image = sha256 === null ? null : services.images.find(sha256);
       const path = sha256 === null ? null : imagePath(sha256, image?.name ?? unknownName);
       const { liveShell: shell } = services.config;
       return { kind: 'live', mode: action.kind, systems, errand, imagePath: path, shell };
