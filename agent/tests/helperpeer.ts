@@ -139,7 +139,9 @@ export class Peer {
 
   /** Everything that was said, for a failed assertion. */
   told(): string {
-    return `${this.replies.map((each) => JSON.stringify(each)).join('\n')}\n${this.stderr}`;
+    const passing = ['source', 'progress'];
+    const said = this.replies.filter((each) => each.kind !== 'event' || !passing.includes(each.event.kind));
+    return `${said.map((each) => JSON.stringify(each)).join('\n')}\n${this.stderr}`;
   }
 
   /** How the job ended. */
