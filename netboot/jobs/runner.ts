@@ -47,16 +47,23 @@ export class JobRunner {
   readonly #store: JobStore;
   readonly #now: () => number;
   readonly #onFault: (error: unknown) => void;
+  readonly #onChange: (job: Job) => void;
   #state: 'new' | 'started' | 'stopped' = 'new';
 
   /** `onFault` is told when the store refuses what nobody waits for. */
   constructor(
     store: JobStore,
-    options: { readonly now?: () => number; readonly onFault?: (error: unknown) => void } = {},
+    options: {
+      readonly now?: () => number;
+      readonly onFault?: (error: unknown) => void;
+      /** Told of every new state, of progress at most once a second. */
+      readonly onChange?: (job: Job) => void;
+    } = {},
   ) {
     this.#store = store;
     this.#now = options.now ?? Date.now;
     this.#onFault = options.onFault ?? (() => {});
+    this.#onChange = options.onChange ?? (() => {});
     for (const job of store.all()) this.#of(job.kind).set(job.key, job);
   }
 
@@ -100,7 +107,7 @@ export class JobRunner {
     if (urgent) this.#queue(kind).unshift(key);
     else this.#queue(kind).push(key);
     this.#prune(kind);
-    await this.#store.save(job);
+    await this.#save(job);
     this.#next(kind);
     return this.get(kind, key) ?? job;
   }
@@ -119,7 +126,7 @@ export class JobRunner {
     this.#of(kind).delete(key);
     this.#of(kind).set(key, job);
     this.#prune(kind);
-    await this.#store.save(job);
+    await this.#save(job);
     return job;
   }
 
@@ -195,7 +202,7 @@ export class JobRunner {
     const controller = new AbortController();
     const job: Job = { ...queued, status: 'running', startedAt: this.#now() };
     this.#of(kind).set(key, job);
-    this.#store.save(job).catch(this.#onFault);
+    this.#save(job).catch(this.#onFault);
     const work = async (): Promise<void> => {
       let ending: Ending;
       let failed: unknown = null;
@@ -226,7 +233,7 @@ export class JobRunner {
     const waiters = this.#waiters.get(name) ?? [];
     this.#waiters.delete(name);
     try {
-      await this.#store.save(over);
+      await this.#save(over);
     } finally {
       for (const wake of [...waiters]) wake();
       if (ending.kind !== 'parked') this.#kinds.get(job.kind)?.onEnd?.(over, error);
@@ -242,7 +249,12 @@ export class JobRunner {
     const now = this.#now();
     if (now - (this.#savedAt.get(name) ?? 0) < saveMilliseconds) return;
     this.#savedAt.set(name, now);
-    this.#store.save(further).catch(this.#onFault);
+    this.#save(further).catch(this.#onFault);
+  }
+
+  #save(job: Job): Promise<void> {
+    this.#onChange(job);
+    return this.#store.save(job);
   }
 
   #hurry(kind: string, key: string): void {
