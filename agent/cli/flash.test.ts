@@ -1,43 +1,19 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { inFolder } from '../disk/testing.ts';
 import { diskFile } from '../flash/testing.ts';
 import { imageBytes } from '../unpack/testing.ts';
+import { bty, start } from './testing.ts';
 
 const MiB = 1 << 20;
-const main = join(import.meta.dirname, '..', 'main.ts');
 /** Says "ready" once the program listens for the signal. */
 const readyMark = `data:text/javascript,${encodeURIComponent(
   "process.on('newListener', (name) => name === 'SIGUSR2' && setImmediate(() => process.stderr.write('ready')));",
 )}`;
-
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `bty` with `args`; `input` is its standard input. */
-function bty(args: readonly string[], input: Uint8Array = new Uint8Array(0)): Promise<Ended> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args]);
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  child.stdout.on('data', (bytes: Buffer) => out.push(bytes));
-  child.stderr.on('data', (bytes: Buffer) => err.push(bytes));
-  child.stdin.on('error', () => {});
-  child.stdin.end(input);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) =>
-      resolve({ code, out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString() }),
-    );
-  });
-}
 
 interface Setting {
   readonly folder: string;
@@ -57,7 +33,7 @@ async function setting(use: (given: Setting) => Promise<void>): Promise<void> {
 
 test('--dry-run --json shows the plan under the keys of the contract and writes nothing', async () => {
   await setting(async ({ image, disk, bytes }) => {
-    const { code, out } = await bty([
+    const { code, stdout } = await bty([
       'flash',
       '--image',
       image,
@@ -68,7 +44,7 @@ test('--dry-run --json shows the plan under the keys of the contract and writes 
       '--json',
     ]);
     assert.equal(code, 0);
-    const told = JSON.parse(out);
+    const told = JSON.parse(stdout);
     assert.deepEqual(Object.keys(told), ['schema_version', 'command', 'dry_run', 'plan', 'errors', 'ok']);
     assert.equal(told.schema_version, '1');
     assert.deepEqual(told.plan.image, {
@@ -93,7 +69,7 @@ test('a plan that cannot work exits 1 and names every fault, also with --yes', a
   await setting(async ({ image, folder }) => {
     const small = await diskFile(folder, MiB, 0x5a, 'small');
     for (const how of ['--dry-run', '--yes']) {
-      const { code, out } = await bty([
+      const { code, stdout } = await bty([
         'flash',
         '--image',
         image,
@@ -104,16 +80,16 @@ test('a plan that cannot work exits 1 and names every fault, also with --yes', a
         how,
       ]);
       assert.equal(code, 1);
-      assert.match(out, /Validation: FAILED/);
-      assert.match(out, /needs 5242980 bytes/);
-      assert.match(out, /There is no disk at \/dev\/none/);
+      assert.match(stdout, /Validation: FAILED/);
+      assert.match(stdout, /needs 5242980 bytes/);
+      assert.match(stdout, /There is no disk at \/dev\/none/);
     }
   });
 });
 
 test('--progress ndjson gives standard output to JSON lines alone, in the order of the lifecycle', async () => {
   await setting(async ({ image, disk, bytes }) => {
-    const { code, out } = await bty([
+    const { code, stdout } = await bty([
       'flash',
       '--image',
       image,
@@ -124,7 +100,7 @@ test('--progress ndjson gives standard output to JSON lines alone, in the order 
       'ndjson',
     ]);
     assert.equal(code, 0);
-    const events = out
+    const events = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
@@ -148,7 +124,7 @@ test('--progress ndjson gives standard output to JSON lines alone, in the order 
 
 test('--json prints the result with the digest of the stored bytes', async () => {
   await setting(async ({ image, disk, bytes }) => {
-    const { code, out, err } = await bty([
+    const { code, stdout, stderr } = await bty([
       'flash',
       '--image',
       image,
@@ -158,17 +134,17 @@ test('--json prints the result with the digest of the stored bytes', async () =>
       '--json',
     ]);
     assert.equal(code, 0);
-    const told = JSON.parse(out);
+    const told = JSON.parse(stdout);
     assert.equal(told.ok, true);
     assert.equal(told.verified, true);
     assert.equal(told.sha256, createHash('sha256').update(bytes).digest('hex'));
-    assert.match(err, /Done\. Wrote ~5242980 bytes/);
+    assert.match(stderr, /Done\. Wrote ~5242980 bytes/);
   });
 });
 
 test('--verify none is done, exits 0 and says that nothing was verified', async () => {
   await setting(async ({ image, disk }) => {
-    const { code, out } = await bty([
+    const { code, stdout } = await bty([
       'flash',
       '--image',
       image,
@@ -180,7 +156,7 @@ test('--verify none is done, exits 0 and says that nothing was verified', async 
       '--json',
     ]);
     assert.equal(code, 0);
-    assert.equal(JSON.parse(out).verified, false);
+    assert.equal(JSON.parse(stdout).verified, false);
   });
 });
 
@@ -188,7 +164,7 @@ test('an image comes from standard input', async () => {
   await setting(async ({ disk, bytes }) => {
     const { code } = await bty(
       ['flash', '--image', '-', '--virtual-disk', disk, '--yes', '--progress', 'none'],
-      bytes,
+      { input: bytes },
     );
     assert.equal(code, 0);
     assert.equal(Buffer.compare((await readFile(disk)).subarray(0, bytes.length), bytes), 0);
@@ -211,13 +187,13 @@ test('several disks get the image, and the same disk twice is refused', async ()
     ];
     const both = await bty([...base, other]);
     assert.equal(both.code, 0);
-    assert.match(both.out, /2 of 2 flashed/);
+    assert.match(both.stdout, /2 of 2 flashed/);
     for (const path of [disk, other]) {
       assert.equal(Buffer.compare((await readFile(path)).subarray(0, bytes.length), bytes), 0);
     }
     const twice = await bty([...base, join(folder, '.', 'disk')]);
     assert.equal(twice.code, 1);
-    assert.match(twice.out, /are the same disk/);
+    assert.match(twice.stdout, /are the same disk/);
   });
 });
 
@@ -226,11 +202,11 @@ test('a wrong digest exits 1, a wrong serial is refused before anything is writt
     const base = ['flash', '--image', image, '--virtual-disk', disk, '--yes', '--progress', 'none'];
     const size = await bty([...base, '--expect-size', '4096']);
     assert.equal(size.code, 1);
-    assert.match(size.out, /expected 4096/);
+    assert.match(size.stdout, /expected 4096/);
     assert.ok((await readFile(disk)).every((byte) => byte === 0x5a));
     const digest = await bty([...base, '--sha256', 'ab'.repeat(32)]);
     assert.equal(digest.code, 1);
-    assert.match(digest.err, /expected abab/);
+    assert.match(digest.stderr, /expected abab/);
   });
 });
 
@@ -238,7 +214,7 @@ test('neither --dry-run nor --yes, no image and no target are misuse', async () 
   await setting(async ({ image, disk }) => {
     const neither = await bty(['flash', '--image', image, '--virtual-disk', disk]);
     assert.equal(neither.code, 2);
-    assert.match(neither.err, /--dry-run.*--yes/);
+    assert.match(neither.stderr, /--dry-run.*--yes/);
     assert.equal((await bty(['flash', '--virtual-disk', disk, '--yes'])).code, 2);
     assert.equal((await bty(['flash', '--image', image, '--yes'])).code, 2);
     assert.equal((await bty(['flash', '--image', `${image}.none`, '--virtual-disk', disk, '--yes'])).code, 2);
@@ -248,25 +224,12 @@ test('neither --dry-run nor --yes, no image and no target are misuse', async () 
 test('a disk that is its own standard input is refused and kept', async () => {
   await setting(async ({ disk }) => {
     const before = await readFile(disk);
-    const child = spawn(
-      process.execPath,
-      [
-        '--disable-warning=ExperimentalWarning',
-        main,
-        'flash',
-        '--image',
-        '-',
-        '--virtual-disk',
-        disk,
-        '--yes',
-      ],
-      { stdio: [openSync(disk, 'r'), 'pipe', 'ignore'] },
-    );
-    const out: Buffer[] = [];
-    child.stdout?.on('data', (bytes: Buffer) => out.push(bytes));
-    const code = await new Promise((resolve) => child.on('close', resolve));
+    const args = ['flash', '--image', '-', '--virtual-disk', disk, '--yes'];
+    const input = openSync(disk, 'r');
+    const { code, stdout } = await bty(args, { stdin: input });
+    closeSync(input);
     assert.equal(code, 1);
-    assert.match(Buffer.concat(out).toString(), /holds the image/);
+    assert.match(stdout, /holds the image/);
     assert.equal(Buffer.compare(await readFile(disk), before), 0);
   });
 });
@@ -274,21 +237,11 @@ test('a disk that is its own standard input is refused and kept', async () => {
 test('a cancel while the first bytes are awaited ends at once and says that nothing was written', async () => {
   await setting(async ({ disk }) => {
     const args = ['flash', '--image', '-', '--virtual-disk', disk, '--yes'];
-    const child = spawn(process.execPath, [
-      '--disable-warning=ExperimentalWarning',
-      '--import',
-      readyMark,
-      main,
-      ...args,
-    ]);
-    const err: Buffer[] = [];
-    child.stderr.on('data', (bytes: Buffer) => {
-      err.push(bytes);
-      if (bytes.includes('ready')) child.kill('SIGINT');
-    });
-    const code = await new Promise((resolve) => child.on('close', resolve));
+    const { child, ended } = start(args, { input: 'open', preload: readyMark });
+    child.stderr?.on('data', (text: string) => text.includes('ready') && child.kill('SIGINT'));
+    const { code, stderr } = await ended;
     assert.equal(code, 130);
-    assert.match(Buffer.concat(err).toString(), /before anything was written/);
+    assert.match(stderr, /before anything was written/);
   });
 });
 
@@ -305,9 +258,45 @@ test('a refused plan is told as JSON where JSON was asked for', async () => {
       '--expect-size',
       '4096',
     ];
-    const { code, out } = await bty(base);
+    const { code, stdout } = await bty(base);
     assert.equal(code, 1);
-    assert.equal(JSON.parse(out).outcome, 'refused');
-    assert.equal(JSON.parse(out).failures[0].code, 'TARGET_UNEXPECTED');
+    assert.equal(JSON.parse(stdout).outcome, 'refused');
+    assert.equal(JSON.parse(stdout).failures[0].code, 'TARGET_UNEXPECTED');
+  });
+});
+
+test('a text saved under the name of an image is refused by what it says', async () => {
+  await setting(async ({ folder, disk }) => {
+    const image = join(folder, 'download.img');
+    await writeFile(image, '404: Not Found\n');
+    for (const given of [image, '-']) {
+      const { code, stderr } = await bty(['flash', '--image', given, '--virtual-disk', disk, '--yes'], {
+        input: await readFile(image),
+      });
+      assert.equal(code, 1);
+      assert.match(stderr, /a text file that begins with "404: Not Found"/);
+    }
+    assert.ok((await readFile(disk)).every((byte) => byte === 0x5a));
+  });
+});
+
+test('an image that ends before its own partitions is refused, and written with --allow-cut', async () => {
+  await setting(async ({ image, bytes, disk }) => {
+    const table = Buffer.alloc(512);
+    // One partition of 8 MiB at 1 MiB, in an image of 5 MiB.
+    table.set([0, 0, 0, 0, 0x83, 0, 0, 0], 446);
+    table.writeUInt32LE(2048, 454);
+    table.writeUInt32LE(16384, 458);
+    table.set([0x55, 0xaa], 510);
+    await writeFile(image, Buffer.concat([table, bytes.subarray(512, 5 * MiB)]));
+    const args = ['flash', '--image', image, '--virtual-disk', disk, '--yes', '--progress', 'none', '--json'];
+    const cut = await bty(args);
+    assert.equal(cut.code, 1);
+    assert.match(cut.stderr, /was cut short: it has .*5242880.*describes .*9437184/);
+    assert.match(cut.stderr, /--allow-cut/);
+    assert.ok((await readFile(disk)).every((byte) => byte === 0x5a));
+    const kept = await bty([...args, '--allow-cut']);
+    assert.equal(kept.code, 0);
+    assert.match(kept.stderr, /partition table is doubtful/);
   });
 });

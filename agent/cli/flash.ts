@@ -26,6 +26,7 @@ export const runFlash: Command<'flash'> = async (values, { signal }) => {
     catalog: values.catalog,
     verify: values.verify,
     sparse: values.sparse,
+    allowCut: values.allowCut,
     sha256: values.sha256,
     computeSha256: !values.noHash,
     bmap: values.bmap,

@@ -165,6 +165,10 @@ export const commands = {
         kind: 'flag',
         help: 'Do not transfer zeros to ranges that the disk was first made to read as zeros.',
       },
+      allowCut: {
+        kind: 'flag',
+        help: 'Write an image even though its own partition table says that its end is missing.',
+      },
       expectSerial: {
         kind: 'text',
         metavar: 'S',

@@ -38,6 +38,7 @@ test('a flash has its defaults', () => {
     noHash: false,
     bmap: undefined,
     sparse: false,
+    allowCut: false,
     expectSerial: undefined,
     expectSize: undefined,
     catalog: undefined,

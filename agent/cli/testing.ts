@@ -17,8 +17,13 @@ export interface Ended {
 
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
-  /** Descriptor to use as standard output instead of a pipe. */
+  /** Descriptors to use instead of pipes. */
+  readonly stdin?: number;
   readonly stdout?: number;
+  /** What comes on standard input; nothing unless given. `open` leaves it open, with nothing to read. */
+  readonly input?: Uint8Array | 'open';
+  /** A module that the program loads before itself. */
+  readonly preload?: string;
 }
 
 export interface Running {
@@ -27,12 +32,17 @@ export interface Running {
 }
 
 /** Starts the command line as a person does; BTY_ variables of the machine stay outside. */
-export function start(args: readonly string[], { env = {}, stdout }: Surroundings = {}): Running {
+export function start(args: readonly string[], surroundings: Surroundings = {}): Running {
+  const { env = {}, stdin, stdout, input, preload } = surroundings;
   const clean = Object.entries(process.env).filter(([name]) => !/^BTY_|^NODE_/.test(name));
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program, ...args], {
-    stdio: ['ignore', stdout ?? 'pipe', 'pipe'],
+  const options = ['--disable-warning=ExperimentalWarning', ...(preload ? ['--import', preload] : [])];
+  const child = spawn(process.execPath, [...options, program, ...args], {
+    stdio: [stdin ?? (input ? 'pipe' : 'ignore'), stdout ?? 'pipe', 'pipe'],
     env: { ...Object.fromEntries(clean), ...env },
   });
+  // The program may end before it has read everything.
+  child.stdin?.on('error', () => {});
+  if (input && input !== 'open') child.stdin?.end(input);
   const told = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     told.stdout += text;

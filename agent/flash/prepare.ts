@@ -21,6 +21,8 @@ export interface FlashRequest {
   readonly catalog: string | undefined;
   readonly verify: VerifyMode;
   readonly sparse: boolean;
+  /** Takes an image that its own partition table says was cut short. */
+  readonly allowCut?: boolean;
   /** SHA-256 that the stored bytes must have, in lower-case hex. */
   readonly sha256: string | undefined;
   readonly computeSha256: boolean;
@@ -53,7 +55,7 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
     const blockMap = await blockMapOf(request, layout, source, { notes, signal });
     const read = await readingOf(source, looked, blockMap, digest !== null, notes);
     const imageBytes = read.imageBytes ?? (size.exact ? size.bytes : null);
-    if (layout === 'raw') notes.push(...(await tableProblems(source, looked, imageBytes)));
+    if (layout === 'raw') notes.push(...(await tableProblems(source, looked, imageBytes, request.allowCut)));
     if (blockMap) checkBlockMap(blockMap, imageBytes, size.atLeast, source);
     if (imageBytes === null && !blockMap) notes.push(sizeNote(size, source));
     const plan: FlashPlan = {
@@ -131,11 +133,15 @@ async function look(source: ImageSource, notes: string[], signal: AbortSignal): 
   return { packing: found.packing, layout: inner.layout, start };
 }
 
-/** What is wrong with the partition table: an image that was cut short ends before the disk it describes. */
+/**
+ * What is wrong with the partition table. Rejects with IMAGE_CUT when a partition lies beyond the end of the image,
+ * unless `allowCut`. The partition of an isohybrid may end later: it is rounded up to cylinders that nobody reads.
+ */
 async function tableProblems(
   source: ImageSource,
   looked: Looked,
   imageBytes: number | null,
+  allowCut = false,
 ): Promise<readonly string[]> {
   const { packing, start } = looked;
   const prefix: RandomReader = {
@@ -147,7 +153,11 @@ async function tableProblems(
     },
   };
   const reader = packing === 'raw' && source.random ? source.random : prefix;
-  const { problems } = await readPartitionTable(reader, { diskBytes: imageBytes });
+  const { problems, partitions, isohybrid } = await readPartitionTable(reader, { diskBytes: imageBytes });
+  const needed = partitions.reduce((most, { start, size }) => Math.max(most, start + size), 0);
+  if (imageBytes !== null && needed > imageBytes && !isohybrid && !allowCut) {
+    throw failure('IMAGE_CUT', { image: source.location, imageBytes, needed });
+  }
   return problems.map((problem) => `The partition table is doubtful: ${problem}`);
 }
 

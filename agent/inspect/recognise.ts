@@ -9,6 +9,7 @@ import { formatName, guessByName, type Layout, type Packing } from '../../shared
 import { hasBytes, hasText, u8, u32be, u32le } from './bytes.ts';
 import {
   type Refusal,
+  refusedAsText,
   refusedByName,
   refusedByTail,
   refusedPart,
@@ -36,6 +37,9 @@ export interface InnerRecognition {
 
 /** Said of raw images in which nothing was found that tells a disk from noise. */
 export const NO_TABLE = 'No partition table, boot sector or file system was found at the start of the image.';
+
+/** Shorter heads are whole images. */
+const wholeBelow = 68 << 10;
 
 /**
  * Recognises the stored image `image` (as the person named it) called `name` (its base name) by its first bytes,
@@ -73,6 +77,8 @@ export function recognise(head: Uint8Array, name: string, image: string): Recogn
       offset: 0,
     });
   }
+  const short = head.length < wholeBelow ? refusedAsText(head) : null;
+  if (short) throw refuse(image, short);
   return { packing: 'raw', layout: 'raw', mismatch: null, notes: [NO_TABLE] };
 }
 

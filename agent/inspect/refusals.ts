@@ -187,6 +187,19 @@ export function refusedUnnamed(head: Uint8Array): Refusal | null {
   return textOf(head) === null ? null : { what: 'a text file', remedy: again };
 }
 
+/** What a whole file is that has the name of an image, but holds only text and no whole number of sectors. */
+export function refusedAsText(whole: Uint8Array): Refusal | null {
+  if (whole.length >= 512 && whole.length % 512 === 0) return null;
+  const content = textOf(whole, whole.length);
+  if (content === null) return null;
+  const [line = ''] = content.split(/\r?\n/, 1);
+  const shown = line.length > 60 ? `${line.slice(0, 60)}...` : line;
+  return {
+    what: `a text file that begins with "${shown}" (perhaps an error of a download server)`,
+    remedy: again,
+  };
+}
+
 /** What a packed file called `name` is: Clonezilla names its pieces `sda1.ext4-ptcl-img.gz.aa`. */
 export function refusedPart(name: string): Refusal | null {
   if (!/-(ptcl|ntfs|dd)-img\b/.test(name)) return null;
@@ -250,8 +263,8 @@ function isLzmaAlone(head: Uint8Array): boolean {
 }
 
 /** The start of `head` as text without leading blanks; null when it has bytes that text does not have. */
-function textOf(head: Uint8Array): string | null {
-  const start = head.subarray(0, 4096);
+function textOf(head: Uint8Array, most = 4096): string | null {
+  const start = head.subarray(0, most);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they tell binary from text
   const binary = /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]/;
   const utf16 = hasBytes(start, 0, 'fffe') || (u8(start, 0) === 0x3c && u8(start, 1) === 0);

@@ -50,6 +50,13 @@ export const imageFailures = {
       `${d.image} ends too early: the ${d.format} stream is not complete${d.offset === undefined ? '' : ` after ${d.offset} stored bytes`}.`,
     'Download or copy the image again.',
   ),
+  IMAGE_CUT: entry<{ image: string; imageBytes: number; needed: number }>(
+    failed,
+    422,
+    (d) =>
+      `${d.image} was cut short: it has ${amount(d.imageBytes)}, and its own partition table describes ${amount(d.needed)}.`,
+    'Download or copy the image again. If it is meant to be so, flash it with --allow-cut.',
+  ),
   IMAGE_UNSUPPORTED: entry<{ image: string; format: string; feature: string }>(
     failed,
     422,
