@@ -129,7 +129,7 @@ export class Appliance {
     const { server } = this;
     if (passing(status)) throw this.#unreachable(`it answers with HTTP status ${status}`);
     if (status === 409) throw failure('PLAN_WITHDRAWN', { server });
-    throw failure('APPLIANCE_REFUSED', { server, status, what: path.split('/').at(-1) ?? path });
+    throw failure('APPLIANCE_REFUSED', { server, status, what: `the ${path.split('/').at(-1)}` });
   }
 
   #unreachable(problem: string, cause?: unknown): Failure {
