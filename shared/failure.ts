@@ -2,6 +2,7 @@
  * Every failure a person can meet: its code, the sentence that states both sides, the advice, and how it is
  * told by a process (exit code, `bty-contract` section 1) and by HTTP (status).
  */
+import { appFailures } from './failures/app.ts';
 import { applianceFailures } from './failures/appliance.ts';
 import { diskFailures } from './failures/disk.ts';
 import type { Entry, ExitCode } from './failures/entry.ts';
@@ -18,6 +19,7 @@ const table = {
   ...imageFailures,
   ...diskFailures,
   ...helperFailures,
+  ...appFailures,
   ...applianceFailures,
   ...networkFailures,
   ...liveFailures,

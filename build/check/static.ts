@@ -14,7 +14,12 @@ export interface Checked {
 
 /** The compiler and the linter over the whole tree; `write` lets the linter mend what it can. */
 export function* staticChecks(write = false): Generator<Checked> {
-  yield run('the types fit (tsc)', join(modules, '.bin', 'tsc'), ['-p', '.']);
+  const tsc = join(modules, '.bin', 'tsc');
+  yield run('the types fit (tsc)', tsc, ['-p', '.']);
+  // What runs in a window knows a page and no Node.js.
+  for (const part of ['preload', 'renderer']) {
+    yield run(`the types of app/${part} fit (tsc)`, tsc, ['-p', join('app', part)]);
+  }
   const mode = write ? '--write' : '--error-on-warnings';
   yield run('the code is formatted and free of lint (biome)', biome, ['check', mode, '.']);
 }

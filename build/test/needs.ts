@@ -34,13 +34,24 @@ const tools: Readonly<Record<string, string>> = {
   cryptsetup: 'cryptsetup-bin',
   mkudffs: 'udftools',
   curl: 'curl',
+  mformat: 'mtools',
+  'grub-mkimage': 'grub-common',
   atftp: 'atftp',
   tftp: 'tftp-hpa',
   'mkfs.erofs': 'erofs-utils',
   'mkfs.jfs': 'jfsutils',
+  Xvfb: 'xvfb',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [
+  { file: '/usr/lib/x86_64-linux-gnu/libgtk-3.so.0', debian: 'libgtk-3-0' },
+  { file: '/usr/lib/x86_64-linux-gnu/libnss3.so', debian: 'libnss3' },
+  { file: '/usr/lib/x86_64-linux-gnu/libasound.so.2', debian: 'libasound2' },
+  { file: '/usr/lib/x86_64-linux-gnu/libgbm.so.1', debian: 'libgbm1' },
+  { file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core' },
   { file: '/usr/share/seabios/bios-256k.bin', debian: 'seabios' },
+  { file: '/usr/lib/grub/x86_64-efi/normal.mod', debian: 'grub-efi-amd64-bin' },
+  { file: '/usr/lib/ipxe/undionly.kpxe', debian: 'ipxe' },
+  { file: '/usr/share/OVMF/OVMF_CODE_4M.fd', debian: 'ovmf' },
   { file: '/usr/lib/python3/dist-packages/fusepy.py', debian: 'python3-fusepy' },
 ];
 

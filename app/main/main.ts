@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import { app } from 'electron';
+import { Desk } from './desk.ts';
+import { openingOfLink, openingOfWords } from './opening.ts';
+import { confinePages, declareScheme, servePage } from './page.ts';
+import { programOf } from './program.ts';
+
+/**
+ * Where the parts of the app lie: beside this file when it is packed and when it is bundled for development. The
+ * checkout is used only by an app that is not packed.
+ */
+const folder = __dirname;
+const program = programOf(app.isPackaged, process.resourcesPath, process.env.BTY_CHECKOUT ?? process.cwd());
+
+/** Words of the command line that are not Electron's own. */
+const words = (argv: readonly string[]) => argv.slice(app.isPackaged ? 1 : 2);
+
+function begin(): void {
+  const desk = new Desk(folder, program);
+  app.on('second-instance', (_event, argv, cwd) => {
+    desk.show();
+    void openingOfWords(words(argv), cwd).then((opening) => desk.open(opening));
+  });
+  app.on('open-file', (event, path) => {
+    event.preventDefault();
+    desk.open({ location: path, by: 'file' });
+  });
+  app.on('open-url', (event, url) => {
+    event.preventDefault();
+    desk.open(openingOfLink(url));
+  });
+  app.on('activate', () => desk.show());
+  app.on('window-all-closed', () => app.quit());
+  app.on('will-quit', (event) => desk.quit(event));
+  app.on('before-quit', (event) => desk.askBeforeQuit(event));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => desk.abandon());
+
+  confinePages();
+  void app.whenReady().then(async () => {
+    const { session } = await import('electron');
+    servePage(session.defaultSession, join(folder, 'renderer'));
+    desk.open(await openingOfWords(words(process.argv), process.cwd()));
+    await desk.begin();
+  });
+}
+
+declareScheme();
+app.setName('bty');
+if (app.isPackaged) app.setAsDefaultProtocolClient('bty');
+if (app.requestSingleInstanceLock()) begin();
+else app.quit();

@@ -1,0 +1,36 @@
+/** Numbers as a person reads them, in the language of the window. */
+
+const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
+
+/** Powers of ten, as disks are sold: `2.0 GB`. */
+export function bytesText(bytes: number, language: string): string {
+  let exponent = 0;
+  while (exponent < units.length - 1 && bytes >= 1000 ** (exponent + 1)) exponent++;
+  const value = bytes / 1000 ** exponent;
+  const digits = exponent === 0 || value >= 100 ? 0 : 1;
+  const number = new Intl.NumberFormat(language, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return `${number.format(value)}\u202f${units[exponent]}`;
+}
+
+/** `0:42`, `12:05`, `1:02:03`. */
+export function timeText(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const shown = parts[0] === 0 ? parts.slice(1) : parts;
+  return shown.map((part, index) => (index === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
+}
+
+export function percentText(share: number, language: string): string {
+  return new Intl.NumberFormat(language, { style: 'percent' }).format(Math.floor(share * 100) / 100);
+}
+
+export function countText(count: number, language: string): string {
+  return new Intl.NumberFormat(language).format(count);
+}
+
+export function dateText(at: number, language: string): string {
+  return new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(at);
+}

@@ -1,0 +1,96 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { packApp } from '../../build/app/pack.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const cache = join(root, '.cache', 'app');
+const run = promisify(execFile);
+
+/** What goes into the app: any change makes another one. */
+const sources = [
+  'shared',
+  'agent',
+  'app/main',
+  'app/preload',
+  'app/renderer',
+  'build/app',
+  'build/linux',
+  'build/pack',
+];
+const files = ['package-lock.json', 'electron-builder.yml', 'LICENSE'];
+
+export interface PackedApp {
+  readonly folder: string;
+  readonly executable: string;
+}
+
+/**
+ * The packed app of this very state of the sources, with the real `bty` in it. Test files that run at the same time
+ * share one: the first one makes it, the others wait for it.
+ */
+export async function packedApp(): Promise<PackedApp> {
+  const output = join(cache, (await fingerprint()).slice(0, 16));
+  const folder = join(output, 'linux-unpacked');
+  const done = join(output, 'done');
+  for (;;) {
+    if (existsSync(done)) return { folder, executable: join(folder, 'bty-app') };
+    if (await claim(output)) break;
+    await wait(500);
+  }
+  await dropOthers(output);
+  const program = await makeProgram(output);
+  await packApp({ output, program, debuggable: true });
+  await writeFile(done, '');
+  return { folder, executable: join(folder, 'bty-app') };
+}
+
+/** True for the one who is to make it; whoever claimed it before and is gone counts for nothing. */
+async function claim(output: string): Promise<boolean> {
+  const lock = join(output, 'lock');
+  await mkdir(output, { recursive: true });
+  const owner = await readFile(lock, 'utf8').catch(() => null);
+  if (owner !== null && (owner === '' || existsSync(`/proc/${owner}`))) return false;
+  if (owner !== null) await rm(lock, { force: true });
+  return writeFile(lock, String(process.pid), { flag: 'wx' }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** `dist/bin/bty` may be somebody else's, or older than the sources. */
+async function makeProgram(output: string): Promise<string> {
+  await run(process.execPath, [join(root, 'build', 'pack', 'build.ts'), 'bty'], { cwd: root });
+  const program = join(output, 'bty');
+  await run('cp', ['--reflink=auto', join(root, 'dist', 'bin', 'bty'), `${program}.new`]);
+  await rename(`${program}.new`, program);
+  return program;
+}
+
+/** Apps of older sources, an hour old at least: a test may still run one of them. */
+async function dropOthers(current: string): Promise<void> {
+  for (const name of await readdir(cache)) {
+    const folder = join(cache, name);
+    const found = await stat(folder).catch(() => null);
+    if (folder !== current && found && Date.now() - found.mtimeMs > 3600e3) {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+async function fingerprint(): Promise<string> {
+  const hash = createHash('sha256');
+  for (const folder of sources) {
+    const names = await readdir(join(root, folder), { recursive: true }).catch(() => []);
+    for (const name of names.filter((file) => !/\.test\.ts$|(^|\/)(tests|fixtures)\//.test(file)).sort()) {
+      const bytes = await readFile(join(root, folder, name)).catch(() => null);
+      if (bytes) hash.update(`${folder}/${name}\0${bytes.length}\0`).update(bytes);
+    }
+  }
+  for (const name of files) hash.update(await readFile(join(root, name)));
+  return hash.digest('hex');
+}

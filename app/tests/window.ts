@@ -1,0 +1,108 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { _electron, type ElectronApplication, type Page } from 'playwright-core';
+import type { SettingsPatch } from '../../shared/app/settings.ts';
+import { type Display, startDisplay } from './display.ts';
+import { packedApp } from './packed.ts';
+
+export interface Opened extends AsyncDisposable {
+  readonly app: ElectronApplication;
+  readonly page: Page;
+  /** Where this app keeps what it remembers. */
+  readonly data: string;
+  readonly display: Display;
+  /** Errors that the page told its console. */
+  readonly complaints: readonly string[];
+}
+
+export interface OpenOptions {
+  readonly settings?: SettingsPatch;
+  readonly words?: readonly string[];
+  readonly dark?: boolean;
+  readonly locale?: string;
+  /** Keep what an app remembered before. */
+  readonly data?: string;
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
+/** The packed app on a screen of its own, with nothing remembered. Everything is gone when it is disposed of. */
+export async function openApp(options: OpenOptions = {}): Promise<Opened> {
+  const { executable } = await packedApp();
+  const display = await startDisplay();
+  const data = options.data ?? (await mkdtemp(join(tmpdir(), 'bty-app-')));
+  await prepare(data, options.settings ?? {});
+  const app = await launch(executable, data, display, options).catch(async (error: unknown) => {
+    await display[Symbol.asyncDispose]();
+    throw error;
+  });
+  const close = async () => {
+    const child = app.process();
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    }
+    await display[Symbol.asyncDispose]();
+    if (options.data === undefined) await rm(data, { recursive: true, force: true });
+  };
+  try {
+    const { page, complaints } = await ready(app, options);
+    return { app, page, data, display, complaints, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function launch(
+  executable: string,
+  data: string,
+  display: Display,
+  options: OpenOptions,
+): Promise<ElectronApplication> {
+  return _electron.launch({
+    executablePath: executable,
+    args: [
+      '--no-sandbox',
+      `--user-data-dir=${data}`,
+      `--lang=${options.locale ?? 'en-GB'}`,
+      ...(options.words ?? []),
+    ],
+    env: { ...environment(display), ...options.environment } as Record<string, string>,
+    timeout: 60_000,
+  });
+}
+
+async function ready(
+  app: ElectronApplication,
+  options: OpenOptions,
+): Promise<Pick<Opened, 'page' | 'complaints'>> {
+  const complaints: string[] = [];
+  const said: string[] = [];
+  app.process().stderr?.on('data', (bytes: Buffer) => said.push(bytes.toString('utf8')));
+  const page = await app.firstWindow();
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.emulateMedia({ colorScheme: options.dark ? 'dark' : 'light', reducedMotion: 'reduce' });
+  await page
+    .getByRole('main')
+    .waitFor({ timeout: 30_000 })
+    .catch((error: unknown) => {
+      throw new Error(`The window stays empty: ${[...complaints, ...said].join('\n')}`, { cause: error });
+    });
+  return { page, complaints };
+}
+
+async function prepare(data: string, settings: SettingsPatch): Promise<void> {
+  const path = join(data, 'settings.json');
+  const before = JSON.parse(await readFile(path, 'utf8').catch(() => '{}')) as object;
+  await writeFile(path, JSON.stringify({ ...before, ...settings }));
+}
+
+function environment(display: Display): NodeJS.ProcessEnv {
+  const { PATH, HOME, LANG } = process.env;
+  return { PATH, HOME, LANG, DISPLAY: display.name };
+}
