@@ -74,7 +74,8 @@ export class Folder {
   }
 
   byDigest(sha256: string): StoredFile | undefined {
-    return this.files().find(({ known }) => known?.sha256 === sha256);
+    for (const file of this.#files.values()) if (file.known?.sha256 === sha256) return file;
+    return undefined;
   }
 
   /** Bytes of all files. */

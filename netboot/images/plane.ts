@@ -183,7 +183,7 @@ export class ImagePlane {
   find(sha256: string): FoundImage | null {
     const local = this.library.images.byDigest(sha256);
     const entry = this.manifest.last?.entries.find((one) => one.sha256 === sha256);
-    const row = this.rows.all().find((one) => one.sha256 === sha256);
+    const row = local || entry ? undefined : this.rows.all().find((one) => one.sha256 === sha256);
     const cached = this.library.cache.get(sha256);
     const here = local !== undefined || cached?.known?.sha256 === sha256;
     const name = local?.name ?? entry?.name ?? row?.name ?? (here ? 'image.img' : null);

@@ -95,6 +95,8 @@ async function scriptOf(services: Services, { action, errand, record }: Netboot)
       }
       const sha256 = record.imageSha256;
       const image = sha256 === null ? null : services.images.find(sha256);
+      // It comes while the machine starts.
+      if (image && !image.here) services.images.ensure(image.sha256);
       const path = sha256 === null ? null : imagePath(sha256, image?.name ?? unknownName);
       const { liveShell: shell } = services.config;
       return { kind: 'live', mode: action.kind, systems, errand, imagePath: path, shell };
