@@ -1,4 +1,5 @@
 /** The appliance: configuration -> store -> services -> servers, started and closed as one thing. */
+import { join } from 'node:path';
 import { failure } from '../shared/failure.ts';
 import { Access } from './access/access.ts';
 import { LiveSystems } from './boot/live.ts';
@@ -7,16 +8,20 @@ import { dhcpPart } from './dhcp/part.ts';
 import { Hub } from './events/hub.ts';
 import { EventLog } from './events/log.ts';
 import { trustedProxies } from './http/authority.ts';
+import { type Certificate, namedCertificate, ownCertificate } from './http/certificate.ts';
 import { routes } from './http/routes/index.ts';
-import { type Listening, listen, makeApplication, stopListening } from './http/server.ts';
+import { type Listening, type ListenOptions, listen, makeApplication, stopListening } from './http/server.ts';
 import { ImagePlane } from './images/plane.ts';
 import { type Log, makeLog } from './log.ts';
 import { Boots } from './machines/boots.ts';
 import { Machines } from './machines/machines.ts';
 import { sqliteMachines } from './machines/store.ts';
 import { Tickets } from './machines/tickets.ts';
+import { Metrics } from './metrics.ts';
+import { coreReadiness } from './readiness.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
+import { upkeepPart } from './upkeep.ts';
 import { version } from './version.ts';
 
 /** Something that runs beside HTTP: DHCP, TFTP, a queue of jobs, a timer. */
@@ -32,7 +37,7 @@ export type PartStarter = (
 ) => Promise<Part | null> | Part | null;
 
 /** What is started after HTTP, in this order, and closed in the opposite one. */
-const parts: readonly PartStarter[] = [dhcpPart];
+const parts: readonly PartStarter[] = [upkeepPart, dhcpPart];
 
 export interface ApplianceOptions {
   readonly config: Config;
@@ -49,6 +54,8 @@ export interface Appliance {
   readonly url: string;
   /** The password that was made at the first start, null when there was one. */
   readonly firstPassword: string | null;
+  /** SHA-256 of the CA's certificate in hex, null without TLS. */
+  readonly fingerprint: string | null;
   readonly close: () => Promise<void>;
 }
 
@@ -63,13 +70,17 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   const closers: (() => Promise<void> | void)[] = [];
   const close = async () => {
     for (const end of closers.splice(0).reverse()) {
-      await Promise.resolve(end()).catch((error: unknown) =>
-        log.error('closing', { problem: String(error) }),
-      );
+      try {
+        await end();
+      } catch (error) {
+        log.error('closing', { problem: String(error) });
+      }
     }
   };
   try {
-    const services = makeServices(config, log, clock);
+    const ending = new AbortController();
+    const certificate = await certificateOf(config, clock);
+    const services = makeServices(config, log, clock, ending.signal, certificate?.fingerprint ?? null);
     closers.push(() => services.database.close());
     const firstPassword = await services.access.prepare();
     await services.images.start();
@@ -78,23 +89,30 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     closers.push(() => app.close());
     const listening: Listening[] = [];
     closers.push(() => stopListening(listening, patience));
-    for (const options of listenersOf(config)) listening.push(await listen(app, options));
+    for (const options of listenersOf(config, certificate)) listening.push(await listen(app, options));
+    closers.push(() => ending.abort());
     for (const start of parts) {
       const part = await start(services, listening);
-      if (part) closers.push(part.close);
+      if (part) closers.push(() => part.close());
     }
     const [first] = listening;
     if (!first) throw failure('INTERNAL', { problem: 'nothing listens' });
     const host = first.address.includes(':') ? `[${first.address}]` : first.address;
     const url = `${first.secure ? 'https' : 'http'}://${host}:${first.port}`;
-    return { services, listening, url, firstPassword, close };
+    return { services, listening, url, firstPassword, fingerprint: services.fingerprint(), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function makeServices(config: Config, log: Log, clock: () => number): Services {
+function makeServices(
+  config: Config,
+  log: Log,
+  clock: () => number,
+  ending: AbortSignal,
+  fingerprint: string | null,
+): Services {
   const database = openDatabase(config.stateDir);
   const hub = new Hub();
   const events = new EventLog(database, hub, clock);
@@ -104,6 +122,7 @@ function makeServices(config: Config, log: Log, clock: () => number): Services {
     lifetime: config.ticketSeconds * 1000,
     bindsAddress: config.ticketAddress,
   });
+  const live = new LiveSystems(config.bootDir);
   const images = new ImagePlane({ database, events, hub, config, log, clock });
   return {
     config,
@@ -119,12 +138,43 @@ function makeServices(config: Config, log: Log, clock: () => number): Services {
     boots: new Boots(needs, machines, tickets, images),
     images,
     builtinBootFile: async () => null,
-    live: new LiveSystems(config.bootDir),
-    fingerprint: () => null,
-    readiness: [],
+    live,
+    fingerprint: () => fingerprint,
+    ending,
+    metrics: makeMetrics(machines, hub),
+    readiness: coreReadiness(config, database, live),
   };
 }
 
-function listenersOf(config: Config) {
-  return [{ host: config.webHost, port: config.webPort, plane: 'all', tls: null }] as const;
+function makeMetrics(machines: Machines, hub: Hub): Metrics {
+  const metrics = new Metrics();
+  metrics.gauges('bty_machines', 'Machines by phase.', 'phase', () => machines.store.countByPhase());
+  metrics.gauge('bty_listeners', 'Streams and parts that listen to news.', () => hub.listeners);
+  return metrics;
+}
+
+async function certificateOf(config: Config, clock: () => number): Promise<Certificate | null> {
+  const { tlsCert, tlsKey, tlsGenerated, stateDir } = config;
+  if (tlsCert !== null && tlsKey !== null) return namedCertificate(tlsCert, tlsKey);
+  if (tlsCert !== null || tlsKey !== null) {
+    const [name, other] = tlsCert === null ? ['tls_key', 'tls_cert'] : ['tls_cert', 'tls_key'];
+    throw failure('SETTING_INVALID', {
+      name,
+      origin: 'the settings',
+      problem: `it needs ${other} beside it`,
+    });
+  }
+  return tlsGenerated ? ownCertificate(join(stateDir, 'tls'), clock()) : null;
+}
+
+/** With TLS, plain HTTP serves machines only: iPXE and firmware know nothing of our CA. */
+function listenersOf(config: Config, tls: Certificate | null): ListenOptions[] {
+  const { webHost, webPort, tlsPort, bootHost, bootPort } = config;
+  const web: ListenOptions[] = tls
+    ? [
+        { host: webHost, port: tlsPort, plane: 'all', tls },
+        { host: webHost, port: webPort, plane: 'boot', tls: null },
+      ]
+    : [{ host: webHost, port: webPort, plane: 'all', tls: null }];
+  return bootHost === null ? web : [...web, { host: bootHost, port: bootPort, plane: 'boot', tls: null }];
 }

@@ -9,6 +9,7 @@ import type { ImagePlane } from './images/plane.ts';
 import type { Log } from './log.ts';
 import type { Boots } from './machines/boots.ts';
 import type { Machines } from './machines/machines.ts';
+import type { Metrics } from './metrics.ts';
 import type { Database } from './store/database.ts';
 
 /** One of the things without which the appliance is alive but not ready. */
@@ -44,6 +45,9 @@ export interface Services {
   readonly live: LiveSystems;
   /** SHA-256 of the CA's certificate (DER) in hex; null without TLS. */
   readonly fingerprint: () => string | null;
+  /** Aborted when the appliance begins to close: streams end, transfers park. */
+  readonly ending: AbortSignal;
+  readonly metrics: Metrics;
   /** Any part may add what it needs to be ready. */
   readonly readiness: (() => Readiness | Promise<Readiness>)[];
 }

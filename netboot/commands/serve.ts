@@ -14,6 +14,8 @@ export async function serve({ config }: Loaded): Promise<ExitCode> {
     process.stdout.write(
       `The password of the operator is ${appliance.firstPassword}\nIt is told this once only.\n`,
     );
+  if (appliance.fingerprint !== null)
+    process.stdout.write(`SHA-256 of the CA's certificate: ${appliance.fingerprint}\n`);
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });

@@ -26,7 +26,7 @@ const planes = new WeakMap<IncomingMessage, Plane>();
 const longestPath = 8192;
 
 /** Sent with every answer: nothing is framed, sniffed, or loaded from elsewhere. */
-const fixedHeaders = {
+export const fixedHeaders = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -36,7 +36,8 @@ const fixedHeaders = {
   'cross-origin-resource-policy': 'same-origin',
 } as const;
 
-export type Routes = (app: FastifyInstance, services: Services) => void;
+/** `operations`: every one that is served, complete once all routes are there. */
+export type Routes = (app: FastifyInstance, services: Services, operations: readonly Operation[]) => void;
 
 export interface Application {
   readonly app: FastifyInstance;
@@ -83,6 +84,11 @@ export async function makeApplication(services: Services, routes: readonly Route
     return payload;
   });
   app.addHook('onResponse', async (request, reply) => {
+    const operation = request.routeOptions.config.operation?.name ?? 'none';
+    services.metrics.requests.observe(
+      { operation, method: request.method, status: reply.statusCode },
+      reply.elapsedTime / 1000,
+    );
     const level = reply.statusCode >= 500 ? 'error' : 'debug';
     services.log[level]('request', {
       request: request.id,
@@ -97,7 +103,7 @@ export async function makeApplication(services: Services, routes: readonly Route
   app.setNotFoundHandler((request) => {
     throw notFound(request, operations);
   });
-  for (const register of routes) register(app, services);
+  for (const register of routes) register(app, services, operations);
   await app.ready();
   return { app, operations };
 }

@@ -3,6 +3,7 @@ import type { Routes } from '../server.ts';
 import { accessRoutes } from './access.ts';
 import { bootRoutes } from './boot.ts';
 import { dhcpRoutes } from './dhcp.ts';
+import { eventRoutes } from './events.ts';
 import { imageRoutes } from './images.ts';
 import { jobRoutes } from './jobs.ts';
 import { machineRoutes } from './machines.ts';
@@ -16,6 +17,7 @@ export const routes: readonly Routes[] = [
   uiRoutes,
   machineRoutes,
   pxeRoutes,
+  eventRoutes,
   imageRoutes,
   bootRoutes,
   jobRoutes,
