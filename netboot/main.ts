@@ -20,15 +20,24 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     return ExitCode.ok;
   }
   const loaded = loadConfig(flags, process.env);
+  const [command, file] = words;
+  if ((command === 'backup' || command === 'restore') && file !== undefined && words.length === 2) {
+    const { backupTo, restoreFrom } = await import('./commands/backup.ts');
+    return command === 'backup' ? backupTo(loaded, file) : restoreFrom(loaded, file);
+  }
   switch (words.join(' ')) {
     case '':
     case 'serve':
       return (await import('./commands/serve.ts')).serve(loaded);
     case 'explain':
       return (await import('./commands/explain.ts')).explainCommand(loaded, own);
+    case 'audit verify':
+      return (await import('./commands/audit.ts')).auditVerify(loaded);
     case 'config':
       print(effective(loaded));
       return ExitCode.ok;
+    case `live install ${words[2]}`:
+      return (await import('./commands/live.ts')).installLiveCommand(loaded, words[2] ?? '');
     default:
       throw failure('USAGE', { problem: `bty-web knows no command "${words.join(' ')}".` });
   }

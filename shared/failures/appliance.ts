@@ -42,4 +42,22 @@ export const applianceFailures = {
     (d) => `Nothing was heard from the machine for ${d.minutes} minutes while it was ${d.phase}.`,
     'Look at its console. When it speaks again it goes on by itself.',
   ),
+  LIVE_SYSTEM_INVALID: entry<{ folder: string; problem: string }>(
+    failed,
+    400,
+    (d) => `The live system in "${d.folder}" cannot be installed: ${d.problem}.`,
+    'Nothing was installed. Build it anew with "npm run live", and name the folder that it was built into.',
+  ),
+  STATE_BUSY: entry<{ path: string }>(
+    failed,
+    409,
+    (d) => `Another bty-web runs on the state directory "${d.path}".`,
+    'Stop that one, or name another directory with --state-dir.',
+  ),
+  BACKUP_REFUSED: entry<{ path: string; problem: string }>(
+    failed,
+    400,
+    (d) => `The backup "${d.path}" cannot be used: ${d.problem}.`,
+    'Name another file.',
+  ),
 } as const;
