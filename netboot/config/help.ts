@@ -20,7 +20,7 @@ export function help(): string {
     'The appliance: which machine boots what, which images exist, what happened.',
     '',
     'commands:',
-    ...commands.map(([name, sentence]) => `  ${name.padEnd(14)} ${sentence}`),
+    ...commands.map(([name, sentence]) => `  ${name.padEnd(21)} ${sentence}`),
     '',
     'Options win over the environment, that over bty.toml, that over the defaults. bty.toml is the file that',
     `--config or ${fileVariable} names, else /etc/bty/bty.toml, else bty.toml in the state directory.`,
