@@ -60,6 +60,8 @@ export interface PeerOptions {
   /** Program and words before those of bty; Node.js with the checkout unless given. */
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Whether descriptors 3 and 4 are pipes to and from the caller, too. */
+  readonly controls?: boolean;
 }
 
 /** Milliseconds after which a helper is taken for hung. */
@@ -78,10 +80,10 @@ export class Peer {
   #over = false;
 
   /** With `wanted` it behaves as the app does; without, what is written is up to the caller. */
-  constructor(wanted: JobWish | null, { command, environment }: PeerOptions = {}) {
+  constructor(wanted: JobWish | null, { command, environment, controls }: PeerOptions = {}) {
     const [program = '', ...words] = command ?? [process.execPath, entry, 'helper'];
     this.child = spawn(program, words, {
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', ...(controls ? (['pipe', 'pipe'] as const) : [])],
       env: environment ?? { PKEXEC_UID: `${nobody}`, PATH: '/usr/bin:/bin' },
     });
     this.#conversation = wanted ? new Conversation(wanted) : undefined;

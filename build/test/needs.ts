@@ -40,6 +40,9 @@ const tools: Readonly<Record<string, string>> = {
   tftp: 'tftp-hpa',
   'mkfs.erofs': 'erofs-utils',
   'mkfs.jfs': 'jfsutils',
+  pkexec: 'pkexec',
+  pkttyagent: 'polkitd',
+  'dbus-daemon': 'dbus',
   Xvfb: 'xvfb',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [
@@ -53,6 +56,8 @@ const others: readonly { readonly file: string; readonly debian: string }[] = [
   { file: '/usr/lib/ipxe/undionly.kpxe', debian: 'ipxe' },
   { file: '/usr/share/OVMF/OVMF_CODE_4M.fd', debian: 'ovmf' },
   { file: '/usr/lib/python3/dist-packages/fusepy.py', debian: 'python3-fusepy' },
+  { file: '/usr/lib/python3/dist-packages/dbus', debian: 'python3-dbus' },
+  { file: '/usr/lib/python3/dist-packages/gi', debian: 'python3-gi' },
 ];
 
 function onPath(tool: string): boolean {

@@ -2,7 +2,7 @@
 import { type Failure, failure } from '../failure.ts';
 
 /** Path of the action file's `exec.path` annotation: where packages put the executable of the helper. */
-export const helperProgram = '/usr/lib/bty/bty';
+export const helperProgram = '/opt/bty/resources/bty';
 
 export interface PkexecEnd {
   readonly code: number | null;

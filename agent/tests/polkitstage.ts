@@ -1,0 +1,225 @@
+/**
+ * A system of its own in which polkit runs for real: namespaces of mounts and processes, a system bus, Debian's
+ * polkitd, pkexec and pkttyagent, and two users made for it. Nothing of it is seen outside, and it ends as a whole.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chownSync } from 'node:fs';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { policyText } from '../../shared/helper/policy.ts';
+import { descendantsOf, entry } from './program.ts';
+
+/** May flash with the password of an administrator, and is one. */
+export const asker = { name: 'btyasker', uid: 61234 };
+/** The policy says no to this one, whatever the password. */
+export const denied = { name: 'btydenied', uid: 61235 };
+export type User = typeof asker;
+export const password = 'correct horse';
+
+const actions = '/usr/share/polkit-1/actions';
+const rules = `polkit.addAdminRule(function () { return ["unix-user:${asker.name}"]; });
+polkit.addRule(function (action, subject) {
+  if (subject.user == "${denied.name}") return polkit.Result.NO;
+});
+`;
+
+export class Stage {
+  readonly #folder: string;
+  readonly #init: ChildProcess;
+  #inside = 0;
+  #pipes = 0;
+  /** Which daemon died before the stage was struck, null when none did. */
+  fallen: string | null = null;
+
+  private constructor(folder: string, init: ChildProcess) {
+    this.#folder = folder;
+    this.#init = init;
+  }
+
+  /** The program that the action file names: `bty` of this checkout. */
+  get program(): string {
+    return join(this.#folder, 'bty');
+  }
+
+  /** Runs `use` on a stage. */
+  static async run(use: (stage: Stage) => Promise<void>): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), 'bty-polkit-'));
+    const words = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child', 'sleep', 'infinity'];
+    const stage = new Stage(folder, spawn('unshare', words, { stdio: 'ignore' }));
+    try {
+      await stage.#raise();
+      await use(stage);
+    } catch (error) {
+      throw stage.fallen === null ? error : new Error(stage.fallen, { cause: error });
+    } finally {
+      stage.#init.kill('SIGKILL');
+      await once(stage.#init, 'exit');
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  /** Words that run a command on the stage as root. */
+  inside(...command: readonly string[]): readonly string[] {
+    return ['nsenter', '--target', `${this.#inside}`, '--mount', '--pid', '--', ...command];
+  }
+
+  /** Words that run a command on the stage as `user`. */
+  as({ uid }: User, ...command: readonly string[]): readonly string[] {
+    return this.inside(
+      'setpriv',
+      '--reuid',
+      `${uid}`,
+      '--regid',
+      `${uid}`,
+      '--init-groups',
+      '--',
+      ...command,
+    );
+  }
+
+  /** A new named pipe that `user` may write to. */
+  pipeFor({ uid }: User): string {
+    const path = join(this.#folder, `pipe${this.#pipes++}`);
+    execFileSync('mkfifo', [path]);
+    chownSync(path, uid, uid);
+    return path;
+  }
+
+  async #raise(): Promise<void> {
+    const folder = this.#folder;
+    await chmod(folder, 0o755);
+    await this.#waitFor(async () => {
+      const [found] = await descendantsOf(this.#init.pid ?? 0);
+      this.#inside = found?.pid ?? 0;
+      const command = found && (await readFile(`/proc/${found.pid}/comm`, 'utf8').catch(() => ''));
+      return command === 'sleep\n';
+    });
+    await this.#accounts();
+    await this.#policies();
+    await writeFile(this.program, `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, { mode: 0o755 });
+    this.#run('mount', '-t', 'tmpfs', 'none', '/run');
+    this.#run('mkdir', '-p', '/run/dbus', '/run/lock');
+    this.#start('/usr/bin/dbus-daemon', '--system', '--nofork', '--nopidfile', '--nosyslog');
+    await this.#waitFor(async () => this.#succeeds('test', '-S', '/run/dbus/system_bus_socket'));
+    this.#start('/usr/lib/polkit-1/polkitd', '--no-debug');
+    await this.#waitFor(async () => this.#succeeds('pkaction', '--action-id', 'org.bty.flash'));
+  }
+
+  async #accounts(): Promise<void> {
+    const crypt = ['-e', 'print crypt($ARGV[0], q($6$btybtybty$))', password];
+    const hash = execFileSync('perl', crypt, { encoding: 'utf8' });
+    const users = [asker, denied];
+    const more = {
+      passwd: users.map(({ name, uid }) => `${name}:x:${uid}:${uid}::${this.#folder}:/bin/sh`),
+      shadow: users.map(({ name }) => `${name}:${hash}:19000:0:99999:7:::`),
+      group: users.map(({ name, uid }) => `${name}:x:${uid}:`),
+    };
+    for (const [name, lines] of Object.entries(more)) {
+      const path = join(this.#folder, name);
+      const before = await readFile(`/etc/${name}`, 'utf8');
+      await writeFile(path, `${before.trimEnd()}\n${lines.join('\n')}\n`, {
+        mode: name === 'shadow' ? 0o600 : 0o644,
+      });
+      this.#run('mount', '--bind', path, `/etc/${name}`);
+    }
+  }
+
+  async #policies(): Promise<void> {
+    const folder = join(this.#folder, 'actions');
+    await cp(actions, folder, { recursive: true });
+    await writeFile(join(folder, 'org.bty.flash.policy'), policyText(this.program));
+    this.#run('mount', '--bind', folder, actions);
+    const ruled = join(this.#folder, 'rules');
+    await mkdir(ruled);
+    await writeFile(join(ruled, '10-bty.rules'), rules);
+    const uid = Number(execFileSync('id', ['-u', 'polkitd'], { encoding: 'utf8' }));
+    for (const path of [ruled, join(ruled, '10-bty.rules')]) await chown(path, uid, 0);
+    this.#run('mount', '--bind', ruled, '/etc/polkit-1/rules.d');
+  }
+
+  #run(...command: readonly string[]): void {
+    const [program = '', ...words] = this.inside(...command);
+    execFileSync(program, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  }
+
+  #succeeds(...command: readonly string[]): boolean {
+    try {
+      this.#run(...command);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #start(...command: readonly string[]): void {
+    const [program = '', ...words] = this.inside(...command);
+    const daemon = spawn(program, words, { stdio: 'ignore' });
+    daemon.once('exit', (code, signal) => {
+      this.fallen ??= `${command[0]} ended by itself (${signal ?? code})`;
+    });
+  }
+
+  async #waitFor(holds: () => Promise<boolean>): Promise<void> {
+    const deadline = performance.now() + 30_000;
+    while (!(await holds())) {
+      if (performance.now() > deadline) throw new Error('the stage did not come up');
+      await pause(50);
+    }
+  }
+}
+
+/** pkttyagent(1) at a terminal: what a desktop's dialog is otherwise. */
+export class Agent {
+  text = '';
+  readonly #child: ChildProcess;
+  #news = Promise.withResolvers<void>();
+
+  readonly #registered: Promise<unknown>;
+
+  /** Asks for what the process `pid` of the stage wants to do, as `user`. */
+  constructor(stage: Stage, user: User, pid: number) {
+    const pipe = stage.pipeFor(user);
+    // pkttyagent(1), --notify-fd: closed when the agent is registered.
+    this.#registered = once(spawn('cat', [pipe], { stdio: 'ignore' }), 'exit');
+    const command = `exec pkttyagent --notify-fd 3 --process ${pid} 3>${pipe}`;
+    // script(1) gives it a terminal of its own; without --quiet it would speak itself.
+    const agent = stage.as(user, 'script', '--quiet', '--flush', '--command', command, '/dev/null');
+    const [program = '', ...words] = agent;
+    this.#child = spawn(program, words, { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child.stdin?.on('error', () => {});
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', (bytes: Buffer) => {
+        this.text += bytes.toString();
+        this.#news.resolve();
+        this.#news = Promise.withResolvers();
+      });
+    this.#child.once('exit', () => {
+      this.text += '(ended)';
+      this.#news.resolve();
+    });
+  }
+
+  /** Resolves when polkitd knows of it. */
+  async ready(): Promise<void> {
+    await this.#registered;
+  }
+
+  /** Resolves when it has printed what fits. */
+  async says(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.text)) {
+      if (this.text.endsWith('(ended)')) throw new Error(`the agent ended: ${this.text}`);
+      await this.#news.promise;
+    }
+  }
+
+  type(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  end(): void {
+    this.#child.kill();
+  }
+}
