@@ -21,6 +21,7 @@ import { Metrics } from './metrics.ts';
 import { coreReadiness } from './readiness.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
+import { holdState } from './store/lock.ts';
 import { upkeepPart } from './upkeep.ts';
 import { version } from './version.ts';
 
@@ -79,6 +80,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   };
   try {
     const ending = new AbortController();
+    closers.push(holdState(config.stateDir));
     const certificate = await certificateOf(config, clock);
     const services = makeServices(config, log, clock, ending.signal, certificate?.fingerprint ?? null);
     closers.push(() => services.database.close());
