@@ -1,27 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { digestOf, loopDisk } from './loop.ts';
+import { folderFor } from './sample.ts';
 import { diskRow, inspected, whyNoWindow } from './steps.ts';
 import { openApp } from './window.ts';
 
 const skip = whyNoWindow();
 
-async function folderOf(context: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'bty-flash-'));
-  context.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 test('three clicks write an image to a disk, and every byte is the same', { skip }, async (context) => {
   const bytes = randomBytes(24 << 20);
-  const image = join(await folderOf(context), 'three.img.zst');
+  const image = join(await folderFor(context), 'three.img.zst');
   await writeFile(image, zstdCompressSync(bytes));
-  const raw = join(await folderOf(context), 'three.img');
+  const raw = join(await folderFor(context), 'three.img');
   await writeFile(raw, bytes);
   await using disk = await loopDisk(32 << 20);
   await using desk = await openApp({ settings: { allowLoops: true }, words: [image] });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Locator, Page } from 'playwright-core';
+import type { ElectronApplication, Locator, Page } from 'playwright-core';
 
 /** Why the app cannot be driven on this machine; false when it can. */
 export function whyNoWindow(): string | false {
@@ -19,4 +19,22 @@ export function diskRow(page: Page, path: string): Locator {
 /** Waits until the image called `name` was looked into. */
 export async function inspected(page: Page, name: string): Promise<void> {
   await page.getByRole('article', { name }).waitFor({ timeout: 30_000 });
+}
+
+/** Chooses the image at `path` as the system's file dialog would give it. */
+export async function choose(app: ElectronApplication, page: Page, path: string): Promise<void> {
+  await app.evaluate(({ dialog }, chosen) => {
+    dialog.showOpenDialog = async () => ({ canceled: false, filePaths: [chosen] });
+  }, path);
+  await page.getByRole('button', { name: 'Choose a file…' }).click();
+}
+
+export async function goTo(page: Page, place: 'Flash' | 'History' | 'Settings'): Promise<void> {
+  await page.getByRole('navigation').getByRole('button', { name: place }).click();
+}
+
+/** Why disks that fail when they are told to cannot be made here; false when they can. */
+export function whyNoFaults(): string | false {
+  if (!existsSync('/dev/fuse')) return 'needs /dev/fuse';
+  return existsSync('/usr/lib/python3/dist-packages/fusepy.py') ? false : 'needs python3-fusepy';
 }

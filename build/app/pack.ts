@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { copyFile, cp, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Configuration, Platform } from 'electron-builder';
 import { bundleApp } from './bundle.ts';
@@ -59,7 +58,9 @@ async function layOut(output: string, program: string): Promise<void> {
   await cp(join(root, 'LICENSE'), join(output, 'LICENSE'));
   await cp(join(root, 'build', 'app', 'linux'), join(output, 'scripts'), { recursive: true });
   const policies = join(root, 'build', 'linux');
-  if (existsSync(policies)) await cp(policies, join(output, 'linux'), { recursive: true });
+  for (const name of await readdir(policies)) {
+    if (/\.(policy|rules)$/.test(name)) await cp(join(policies, name), join(output, 'linux', name));
+  }
 }
 
 /** What packagers ask for. */

@@ -1,6 +1,7 @@
 /** Disks as the window shows them, read from what `bty list disks --json` prints. */
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
+import { nameIn } from './image.ts';
 
 const text = Type.String({ maxLength: 4096 });
 const maybe = Type.Union([text, Type.Null()]);
@@ -109,7 +110,7 @@ function diskOf(disk: Static<typeof WireDisk>): AppDisk {
     kind: disk.type,
     path: disk.path,
     size: disk.size_bytes,
-    name: named || disk.backing_file || disk.path,
+    name: named || nameIn(disk.backing_file ?? disk.path),
     serial: disk.serial,
     diskseq: disk.diskseq,
     transport: disk.tran,

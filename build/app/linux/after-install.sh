@@ -7,9 +7,12 @@ mkdir -p /usr/lib/bty
 ln -f "$app/resources/bty" /usr/lib/bty/bty 2>/dev/null || cp -f "$app/resources/bty" /usr/lib/bty/bty
 ln -sf "$app/bty-app" /usr/bin/bty-app
 ln -sf /usr/lib/bty/bty /usr/bin/bty
-if [ -d "$app/resources/linux" ]; then
-  install -D -m 644 "$app/resources/linux/org.bty.policy" /usr/share/polkit-1/actions/org.bty.policy
-fi
+for policy in "$app"/resources/linux/*.policy; do
+  [ -e "$policy" ] && install -D -m 644 "$policy" "/usr/share/polkit-1/actions/${policy##*/}"
+done
+for rules in "$app"/resources/linux/*.rules; do
+  [ -e "$rules" ] && install -D -m 644 "$rules" "/usr/lib/udev/rules.d/${rules##*/}"
+done
 # Without user namespaces the sandbox of Chromium needs its helper to belong to root.
 if ! { [ -L /proc/self/ns/user ] && unshare --user true; } 2>/dev/null; then
   chmod 4755 "$app/chrome-sandbox" || true

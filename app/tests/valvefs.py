@@ -1,0 +1,58 @@
+"""A file system with one file, `disk`, whose reads and writes wait or fail for as long as its folder of wishes says.
+
+    valvefs.py MOUNTPOINT BACKING WISHES
+
+While WISHES holds a file `hold-writes` or `hold-reads`, such a call waits; while it holds `fail-writes` or
+`fail-reads`, it says EIO. Prints "ready" when it is mounted and ends when it is unmounted.
+"""
+
+import os
+import stat
+import sys
+import time
+from errno import EIO, ENOENT
+
+from fusepy import FUSE, FuseOSError, Operations
+
+
+class ValveFs(Operations):
+    def __init__(self, backing, wishes):
+        self.backing = os.open(backing, os.O_RDWR)
+        self.wishes = wishes
+
+    def init(self, path):
+        print("ready", flush=True)
+
+    def heed(self, calls):
+        while os.path.exists(os.path.join(self.wishes, "hold-" + calls)):
+            time.sleep(0.02)
+        if os.path.exists(os.path.join(self.wishes, "fail-" + calls)):
+            raise FuseOSError(EIO)
+
+    def getattr(self, path, fh=None):
+        if path == "/":
+            return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2}
+        if path == "/disk":
+            size = os.fstat(self.backing).st_size
+            return {"st_mode": stat.S_IFREG | 0o600, "st_nlink": 1, "st_size": size}
+        raise FuseOSError(ENOENT)
+
+    def readdir(self, path, fh):
+        return [".", "..", "disk"]
+
+    def read(self, path, size, offset, fh):
+        self.heed("reads")
+        return os.pread(self.backing, size, offset)
+
+    def write(self, path, data, offset, fh):
+        self.heed("writes")
+        return os.pwrite(self.backing, data, offset)
+
+
+def main():
+    mountpoint, backing, wishes = sys.argv[1:]
+    # direct_io: every read comes here, not from pages that the kernel kept.
+    FUSE(ValveFs(backing, wishes), mountpoint, foreground=True, nothreads=True, direct_io=True, big_writes=True)
+
+
+main()
