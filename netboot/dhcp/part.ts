@@ -203,11 +203,11 @@ export class Dhcp implements Part {
       .catch((error: unknown) => this.services.log.error('dhcp', { problem: String(error) }));
   }
 
-  async close(): Promise<void> {
+  readonly close = async (): Promise<void> => {
     for (const end of this.closers) end();
     await this.server.close();
     await this.store.close();
-  }
+  };
 }
 
 /** Whether a boot file is here, looked up at most once in a few seconds. */
