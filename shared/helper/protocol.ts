@@ -167,9 +167,9 @@ export function readObject(line: string): Parsed<Readonly<Record<string, unknown
 export function fitting<Value>(schema: TSchema, value: unknown): Parsed<Value> {
   if (Check(schema, value)) return { kind: 'valid', value: value as Value };
   const [first] = Errors(schema, value);
-  const extra =
-    first?.keyword === 'additionalProperties' ? ` ${shown(first.params.additionalProperties[0])}` : '';
-  return invalid(`"${shownText(first?.instancePath ?? '')}" ${first?.message ?? 'does not fit'}${extra}`);
+  // What `additionalProperties: false` refuses, the library tells as "schema is false".
+  const message = first?.keyword === 'boolean' ? 'is not known here' : (first?.message ?? 'does not fit');
+  return invalid(`"${shownText(first?.instancePath ?? '')}" ${message}`);
 }
 
 function invalid(problem: string): { readonly kind: 'invalid'; readonly problem: string } {
