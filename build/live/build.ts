@@ -34,8 +34,8 @@ export interface LiveManifest {
   readonly bty_version: string;
   readonly architecture: string;
   readonly kernel: string;
-  /** What a boot script has to put on the command line, besides `bty.server` and `bty.mac`. */
-  readonly command_line: string;
+  /** Kernel parameters besides those that every boot script has: `bty.server`, `bty.mac`, the consoles. */
+  readonly command_line: readonly string[];
   /** The files of this release, by the names of the contract where an appliance serves them. */
   readonly files: readonly {
     readonly name: string;
@@ -97,7 +97,7 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
       bty_version: version,
       architecture: options.architecture,
       kernel: drivers.release,
-      command_line: 'quiet console=ttyS0,115200 console=tty0',
+      command_line: [],
       files: [
         described('vmlinuz', options.architecture, kernel),
         described('initrd', options.architecture, initrd),

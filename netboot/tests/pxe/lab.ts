@@ -45,6 +45,10 @@ export class Lab {
       await lab.#ip('link', 'add', 'br0', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0');
       await lab.#ip('addr', 'add', `${lab.address}/24`, 'dev', 'br0');
       await lab.#ip('link', 'set', 'br0', 'up');
+      // A bridge has a carrier when one of its ports has: like a switch that is on before any machine is.
+      await lab.#ip('link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1');
+      await lab.#ip('link', 'set', 'v0', 'master', 'br0', 'up');
+      await lab.#ip('link', 'set', 'v1', 'up');
       for (let index = 0; index < taps; index++) {
         await lab.#ip('tuntap', 'add', 'dev', `t${index}`, 'mode', 'tap');
         await lab.#ip('link', 'set', `t${index}`, 'master', 'br0', 'up');
