@@ -2,19 +2,12 @@ import type { Inbox } from './inbox.ts';
 
 /** A connection that failed in a way that may pass: the request can be sent again. */
 export class ConnectionLost extends Error {
-  /** The server closed the connection in an orderly way (FIN), so it holds that nothing is missing. */
-  readonly orderly: boolean;
   /** Milliseconds that the server asked to wait, null when it did not. */
   readonly retryAfter: number | null;
 
-  constructor(
-    problem: string,
-    traits: { orderly?: boolean; retryAfter?: number | null } = {},
-    cause?: unknown,
-  ) {
+  constructor(problem: string, traits: { retryAfter?: number | null } = {}, cause?: unknown) {
     super(problem, { cause });
     this.name = 'ConnectionLost';
-    this.orderly = traits.orderly ?? false;
     this.retryAfter = traits.retryAfter ?? null;
   }
 }

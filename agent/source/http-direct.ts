@@ -137,10 +137,9 @@ class ReplyReader {
 
   /** The server closed its side. */
   #finished(): void {
-    if (this.#header !== null)
-      this.fail(new ConnectionLost('the server closed the connection', { orderly: true }));
+    if (this.#header !== null) this.fail(new ConnectionLost('the server closed the connection'));
     else if (this.#left === null) this.#inbox.end();
-    else this.#inbox.fail(new ConnectionLost('the server closed the connection', { orderly: true }));
+    else this.#inbox.fail(new ConnectionLost('the server closed the connection'));
   }
 }
 

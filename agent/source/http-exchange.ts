@@ -92,7 +92,7 @@ function bodyOf(response: IncomingMessage, trouble: Trouble, idleMilliseconds: n
     // Node calls every end before the promised length "aborted (ECONNRESET)".
     const reset = orderly ? 'the server closed the connection' : 'the connection was reset';
     const problem = codeOf(error) === 'ECONNRESET' ? reset : problemOf(error);
-    return new ConnectionLost(problem, { orderly }, error);
+    return new ConnectionLost(problem, {}, error);
   };
 
   response.on('data', (chunk: Buffer) => {

@@ -95,7 +95,7 @@ export class HttpStream implements SourceStream {
       else this.#lookingPastEnd = true;
     } else if (this.#position < part.end) {
       part.body.discard();
-      this.#lost(new ConnectionLost('the reply ended early', { orderly: true }));
+      this.#lost(new ConnectionLost('the reply ended early'));
     } else await this.#nothingMore(part);
     return 0;
   }
@@ -211,7 +211,7 @@ export class HttpStream implements SourceStream {
         notice('The server does not tell the length of the image; a cut would go unnoticed.');
       if (size === null || size === this.#position) return null;
     }
-    if (size !== null && (this.#lookingPastEnd || this.#loss?.orderly)) {
+    if (size !== null && this.#lookingPastEnd) {
       throw this.#origin.lengthFailure(size, this.#position);
     }
     throw this.#dropped(`${this.#loss?.message ?? 'it ended'}, and the server has no Range support`);
