@@ -5,6 +5,7 @@ import type { Command, CommandContext } from './cli/command.ts';
 import type { CommandPath } from './cli/grammar.ts';
 import { guardStreams, print, printError, warn, warnFailure } from './cli/output.ts';
 import { type Invocation, parse } from './cli/parse.ts';
+import { undecodable } from './cli/words.ts';
 
 type Loaders = { readonly [Path in CommandPath]: () => Promise<Command<Path>> };
 
@@ -26,6 +27,14 @@ const loaders: Loaders = {
 };
 
 async function main(args: readonly string[]): Promise<ExitCode> {
+  const unreadable = undecodable(args);
+  if (unreadable !== null) {
+    warn(
+      `"${unreadable}" has bytes that are not UTF-8, and bty can open no file of such a name.`,
+      'Rename the file, or give the image on standard input: bty flash --image - < FILE',
+    );
+    return ExitCode.misuse;
+  }
   const parsed = parse(args);
   switch (parsed.kind) {
     case 'version':
@@ -80,8 +89,12 @@ function stopAtFault(error: unknown): void {
   process.exit(ExitCode.failed);
 }
 
+/** Milliseconds that a cancelled command has for its last words. */
+const leave = 300;
 guardStreams();
 process.on('uncaughtException', stopAtFault);
 main(process.argv.slice(2)).then((code) => {
   process.exitCode ||= code;
+  // Whoever cancels does not wait for a reader of standard output who does not read.
+  if (code === ExitCode.cancelled) setTimeout(() => process.exit(), leave).unref();
 }, stopAtFault);

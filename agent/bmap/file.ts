@@ -26,7 +26,7 @@ export function withPath(address: string, change: (path: string) => string): str
 }
 
 /**
- * All bytes of the block map at a path or address, which failures call `name`. Rejects with BMAP_INVALID, also past
+ * All bytes of the block map at a path or address, which failures call `name`. Rejects with BMAP_NOT_FOUND, BMAP_INVALID, also past
  * `mostBmapBytes`, with the failure of a server, or with the signal's reason.
  */
 export async function readBmapFile(
@@ -40,12 +40,12 @@ export async function readBmapFile(
   try {
     source = await open(pathOrUrl, signal);
   } catch (error) {
-    throw restated(error, invalid);
+    throw restated(error, name, invalid);
   }
   try {
     return await readAll(source, signal ?? new AbortController().signal, invalid);
   } catch (error) {
-    throw restated(error, invalid);
+    throw restated(error, name, invalid);
   } finally {
     await source.close();
   }
@@ -75,11 +75,15 @@ async function readAll(
 }
 
 /** The failures of sources speak of the image; here it is the map that cannot be had. */
-function restated(error: unknown, invalid: (problem: string, cause: unknown) => Failure): unknown {
+function restated(
+  error: unknown,
+  bmap: string,
+  invalid: (problem: string, cause: unknown) => Failure,
+): unknown {
   if (!(error instanceof Failure)) return error;
   switch (error.code) {
     case 'IMAGE_NOT_FOUND':
-      return invalid('there is no such file', error);
+      return failure('BMAP_NOT_FOUND', { bmap }, error);
     case 'IMAGE_UNREADABLE':
     case 'SOURCE_READ_FAILED':
       return invalid(String(error.details.problem), error);

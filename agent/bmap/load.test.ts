@@ -40,7 +40,8 @@ test('a map that cannot be had is called a map, not an image', async (context) =
   const folder = await temporaryDirectory(context);
   const refused = async (path: string, message: RegExp) =>
     assert.rejects(loadBmap(path), { code: 'BMAP_INVALID', message });
-  await refused(join(folder, 'none'), /none cannot be used: there is no such file/);
+  const missing = { code: 'BMAP_NOT_FOUND', exitCode: 2, message: /There is no block map at .*none/ };
+  await assert.rejects(loadBmap(join(folder, 'none')), missing);
   await mkdir(join(folder, 'folder'));
   await refused(join(folder, 'folder'), /it is a directory/);
   await refused('/dev/null', /it is neither a file nor a block device/);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,9 +9,13 @@ import { test } from 'node:test';
 import { inFolder } from '../disk/testing.ts';
 import { diskFile } from '../flash/testing.ts';
 import { imageBytes } from '../unpack/testing.ts';
-import { bty, start } from './testing.ts';
+import { bty, program, start } from './testing.ts';
 
 const MiB = 1 << 20;
+/** Fills standard output, then says "ready". */
+const floods = `data:text/javascript,${encodeURIComponent(
+  "process.on('newListener', (name) => name === 'SIGUSR2' && setImmediate(() => { process.stdout.write('x'.repeat(1 << 20)); process.stderr.write('ready'); }));",
+)}`;
 /** Says "ready" once the program listens for the signal. */
 const readyMark = `data:text/javascript,${encodeURIComponent(
   "process.on('newListener', (name) => name === 'SIGUSR2' && setImmediate(() => process.stderr.write('ready')));",
@@ -298,5 +304,95 @@ test('an image that ends before its own partitions is refused, and written with 
     const kept = await bty([...args, '--allow-cut']);
     assert.equal(kept.code, 0);
     assert.match(kept.stderr, /partition table is doubtful/);
+  });
+});
+
+test('what stands in the way before the plan is told as JSON too', async () => {
+  await setting(async ({ folder, image, disk }) => {
+    const base = ['flash', '--virtual-disk', disk, '--yes', '--json', '--image'];
+    const missing = await bty([...base, `${image}.none`]);
+    assert.equal(missing.code, 2);
+    assert.equal(JSON.parse(missing.stdout).failures[0].code, 'IMAGE_NOT_FOUND');
+    const map = await bty([...base, image, '--bmap', join(folder, 'none.bmap')]);
+    assert.equal(map.code, 2);
+    assert.equal(JSON.parse(map.stdout).failures[0].code, 'BMAP_NOT_FOUND');
+    const line = await bty([...base, `${image}.none`, '--progress', 'ndjson']);
+    assert.equal(JSON.parse(line.stdout).outcome, 'refused');
+  });
+});
+
+test('a plan names standard input, an unknown size and a missing file as what they are', async () => {
+  await setting(async ({ folder, bytes }) => {
+    const none = join(folder, 'none');
+    const { code, stdout } = await bty(['flash', '--image', '-', '--virtual-disk', none, '--dry-run'], {
+      input: bytes,
+    });
+    assert.equal(code, 1);
+    assert.match(stdout, /Image: +standard input\n/);
+    assert.match(stdout, /Target size: +unknown\n/);
+    assert.match(
+      stdout,
+      /There is no file at .*none that could be a virtual disk\. Create one with truncate/,
+    );
+  });
+});
+
+test('an empty standard input is called so', async () => {
+  await setting(async ({ disk }) => {
+    const { stderr } = await bty(['flash', '--image', '-', '--virtual-disk', disk, '--yes'], {
+      input: new Uint8Array(1).subarray(1),
+    });
+    assert.match(stderr, /standard input is empty/);
+  });
+});
+
+test('--dry-run sees that another program holds the disk', async () => {
+  await setting(async ({ image, disk }) => {
+    const holder = spawn('flock', [disk, 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      holder.stdin.write('locked');
+      await once(holder.stdout, 'data');
+      const { code, stdout } = await bty(['flash', '--image', image, '--virtual-disk', disk, '--dry-run']);
+      assert.equal(code, 1);
+      assert.match(stdout, /is opened exclusively by another program \(flock/);
+    } finally {
+      holder.stdin.end();
+      await once(holder, 'close');
+    }
+    assert.equal((await bty(['flash', '--image', image, '--virtual-disk', disk, '--dry-run'])).code, 0);
+  });
+});
+
+test('a name that is no text is told, not called missing', async () => {
+  await setting(async ({ folder, disk }) => {
+    const name = Buffer.concat([Buffer.from(folder), Buffer.from([0x2f, 0xff]), Buffer.from('.img')]);
+    await writeFile(name, 'x');
+    // Node.js cannot pass such a word itself.
+    const script =
+      'exec "$0" --disable-warning=ExperimentalWarning "$1" flash --image "$2"/*.img --virtual-disk "$3" --yes';
+    const run = spawn('sh', ['-c', script, process.execPath, program, folder, disk]);
+    const told: Buffer[] = [];
+    run.stderr.on('data', (bytes: Buffer) => told.push(bytes));
+    const [code] = await once(run, 'close');
+    assert.equal(code, 2);
+    assert.match(Buffer.concat(told).toString(), /not UTF-8/);
+  });
+});
+
+test('one signal ends a flash whose standard output nobody reads', { timeout: 60_000 }, async () => {
+  await setting(async ({ disk }) => {
+    // A disk that takes no more bytes than a pipe holds would end the flash; so the image never ends.
+    const { child, ended } = start(
+      ['flash', '--image', '-', '--virtual-disk', disk, '--yes', '--progress', 'ndjson'],
+      { input: 'open', preload: floods },
+    );
+    child.stdout?.pause();
+    await once(child.stderr ?? assert.fail(), 'data');
+    child.kill('SIGINT');
+    const began = performance.now();
+    child.once('exit', () => child.stdout?.resume());
+    const { code } = await ended;
+    assert.equal(code, 130);
+    assert.ok(performance.now() - began < 5000);
   });
 });

@@ -1,10 +1,10 @@
 import { constants, fstatSync } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { ExitCode, exitCodeOf, type Failure, failure } from '../../shared/failure.ts';
+import { asFailure, ExitCode, exitCodeOf, type Failure, failure } from '../../shared/failure.ts';
 import { advance, type FlashState, headline, idle } from '../../shared/flash/advance.ts';
 import type { TargetSpec } from '../disk/guard.ts';
 import { type DiskIdentity, identify, sameDisk } from '../disk/identity.ts';
-import { openDisk } from '../disk/open.ts';
+import { heldByOthers, openDisk } from '../disk/open.ts';
 import { inspectTarget, type TargetReport } from '../disk/target.ts';
 import { flash } from '../flash/flash.ts';
 import type { FlashControl, FlashTarget } from '../flash/plan.ts';
@@ -47,16 +47,39 @@ export const runFlash: Command<'flash'> = async (values, { signal }) => {
     } finally {
       await prepared.close();
     }
+  } catch (error) {
+    if (values.json) tellRefusal(values, [asFailure(error)]);
+    throw error;
   } finally {
     process.off('SIGUSR2', onSkip);
   }
 };
+
+/** Nothing was begun, because of `failures`. */
+function tellRefusal(values: FlashValues, failures: readonly Failure[]): void {
+  const cancelled = failures.some(({ code }) => code === 'CANCELLED');
+  const fields = {
+    dry_run: values.dryRun,
+    ok: false,
+    outcome: cancelled ? 'cancelled' : 'refused',
+    errors: failures.map(({ message }) => message),
+    failures: failures.map((each) => each.report()),
+  };
+  if (values.progress === 'ndjson')
+    print(visibleJson({ event: 'result', schema_version: '1', command: 'flash', ...fields }));
+  else printJson('flash', fields);
+}
 
 async function planned(values: FlashValues, prepared: Prepared, control: FlashControl): Promise<ExitCode> {
   const specs = targetSpecs(values, prepared);
   const reports = await Promise.all(specs.map((spec) => inspectTarget(spec)));
   const identities = await identitiesOf(specs);
   const errors = [...reports.flatMap(({ failures }) => failures), ...twice(specs, identities)];
+  // A flash learns it when it opens the disks, and waits a little for those that are busy.
+  if (values.dryRun && errors.length === 0) {
+    const held = await Promise.all(specs.map((spec) => heldByOthers(spec)));
+    errors.push(...held.filter((found) => found !== null));
+  }
   const lasting = errors.filter(({ code }) => code !== 'NEEDS_ROOT');
   if (values.dryRun) {
     if (values.json) {
@@ -70,19 +93,7 @@ async function planned(values: FlashValues, prepared: Prepared, control: FlashCo
   const say = values.progress === 'ndjson' || values.json ? printError : print;
   if (lasting.length > 0) {
     say(planText(prepared, reports, lasting));
-    if (values.json) {
-      const told = lasting.map(({ message }) => message);
-      const refused = {
-        dry_run: false,
-        ok: false,
-        outcome: 'refused',
-        errors: told,
-        failures: lasting.map((each) => each.report()),
-      };
-      if (values.progress === 'ndjson')
-        print(visibleJson({ event: 'result', schema_version: '1', command: 'flash', ...refused }));
-      else printJson('flash', refused);
-    }
+    if (values.json) tellRefusal(values, lasting);
     return ExitCode.failed;
   }
   await checkRights(specs);

@@ -1,6 +1,7 @@
 import type { Failure } from '../../shared/failure.ts';
 import type { TargetReport } from '../disk/target.ts';
 import type { Prepared } from '../flash/prepare.ts';
+import { titleOf } from '../source/source.ts';
 import { block } from './output.ts';
 import { visible } from './visible.ts';
 
@@ -46,7 +47,7 @@ export function planText(
     'Flash plan:',
     indent(
       block([
-        ['Image', plan.source.location],
+        ['Image', titleOf(plan.source.location)],
         ['Format', plan.format],
         ['Stored size', bytes(plan.source.size)],
         ['Unpacked size', bytes(plan.imageBytes)],
@@ -54,7 +55,7 @@ export function planText(
           (report) =>
             [
               ['Target', report.path],
-              ['Target size', bytes(report.size_bytes)],
+              ['Target size', report.size_bytes === null ? 'unknown' : bytes(report.size_bytes)],
               ['Mounted at', report.mountpoints.length > 0 ? report.mountpoints : 'nowhere'],
             ] as const,
         ),

@@ -18,6 +18,9 @@ export function guardStreams(): void {
     }
   });
   process.stderr.on('error', () => {});
+  // Node.js writes to a pipe as to a file, so that a reader who does not read would stop the program, signals and all.
+  const { _handle: pipe } = process.stdout as { _handle?: { setBlocking?: (blocking: boolean) => void } };
+  if (!process.stdout.isTTY) pipe?.setBlocking?.(false);
 }
 
 /** Prints lines of a result; untrusted parts must have gone through `visible`. */

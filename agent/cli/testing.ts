@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../main.ts', import.meta.url));
+export const program = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 export interface Ended {
   readonly code: number | null;

@@ -311,7 +311,7 @@ test('what is no block device, or is not there, is refused by name', async () =>
     await refused(deviceAt(folder), 'TARGET_NOT_BLOCK');
     await refused(virtualAt(folder), 'TARGET_NOT_FILE');
     await refused(virtualAt('/dev/null'), 'TARGET_NOT_FILE');
-    await refused(virtualAt(join(folder, 'absent')), 'TARGET_NOT_FOUND');
+    await refused(virtualAt(join(folder, 'absent')), 'TARGET_FILE_MISSING');
     await writeFile(join(folder, 'file'), 'x'.repeat(512));
     await refused(deviceAt(join(folder, 'file')), 'TARGET_NOT_BLOCK');
     await refused(deviceAt(join(folder, 'file', 'below')), 'TARGET_NOT_FOUND');

@@ -10,6 +10,7 @@ import {
   deviceSize,
   isSystemError,
   lockExclusively,
+  lockShared,
 } from '../system/native.ts';
 import { type BlockDevice, blockByNumber } from './block.ts';
 import { DescriptorDisk } from './descriptor.ts';
@@ -208,6 +209,35 @@ async function lock(
   }
 }
 
+/**
+ * TARGET_BUSY when another program has locked the disk, as bty and udev do while they write or read it; null when none
+ * has, or when this user may not look. Writes nothing, and is no promise for a moment later.
+ */
+export async function heldByOthers(spec: TargetSpec): Promise<Failure | null> {
+  const kernel = realKernel;
+  const { realPath } = await locate(spec, kernel);
+  let descriptor: number;
+  try {
+    descriptor = await openFile(realPath, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return null;
+  }
+  try {
+    await lockShared(descriptor);
+    return null;
+  } catch (error) {
+    if (!isSystemError(error, 'EAGAIN')) return null;
+    const number = await kernel.deviceNumber(realPath);
+    const { programs } = await findOpeners(kernel, realPath, new Set(number === null ? [] : [number]));
+    return busyWith(
+      spec.path,
+      programs.filter((program) => program !== 'this program'),
+    );
+  } finally {
+    await closeFile(descriptor);
+  }
+}
+
 /** Repeats `attempt` while it fails with EBUSY or EAGAIN, until the deadline. */
 async function patiently<Result>(
   deadline: number,
@@ -269,7 +299,7 @@ function explainVirtual(target: string, error: unknown): Failure {
     return failure('NEEDS_ROOT', { target }, error);
   }
   if (isSystemError(error, 'EROFS')) return failure('TARGET_READ_ONLY', { target }, error);
-  if (isSystemError(error, 'ENOENT')) return failure('TARGET_NOT_FOUND', { target }, error);
+  if (isSystemError(error, 'ENOENT')) return failure('TARGET_FILE_MISSING', { target }, error);
   if (isSystemError(error, 'ETXTBSY'))
     return failure('TARGET_BUSY', { target, problem: problemOf(error) }, error);
   return openFailed(target, error);

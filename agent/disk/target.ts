@@ -20,7 +20,7 @@ export async function locate(spec: TargetSpec, kernel: Kernel): Promise<Located>
   const realPath = await realpath(target).catch((error: unknown) => {
     throw isSystemError(error, 'EACCES')
       ? failure('NEEDS_ROOT', { target }, error)
-      : failure('TARGET_NOT_FOUND', { target }, error);
+      : failure(spec.kind === 'virtual' ? 'TARGET_FILE_MISSING' : 'TARGET_NOT_FOUND', { target }, error);
   });
   const number = await kernel.deviceNumber(realPath);
   if (spec.kind === 'virtual') {

@@ -15,6 +15,9 @@ export type ToolRunner = (call: ToolCall) => Promise<string>;
 
 const largestOutput = 16 << 20;
 
+/** Debian's package of a tool; the tools of other systems belong to them. */
+const packageOf = (tool: string) => (tool === 'lsblk' ? { package: 'util-linux' } : {});
+
 /** Runs a tool and resolves its standard output. Rejects with TOOL_MISSING, TOOL_FAILED or the signal's reason. */
 export const runTool: ToolRunner = ({ tool, args, purpose, signal, timeout = 10_000 }) => {
   signal?.throwIfAborted();
@@ -39,7 +42,7 @@ export const runTool: ToolRunner = ({ tool, args, purpose, signal, timeout = 10_
         if (!error) resolve(output);
         else if (signal?.aborted) reject(signal.reason);
         else if (isSystemError(error, 'ENOENT', 'EACCES'))
-          reject(failure('TOOL_MISSING', { tool, purpose }, error));
+          reject(failure('TOOL_MISSING', { tool, purpose, ...packageOf(tool) }, error));
         else fail(firstLine(complaint) ?? ending(error), error);
       },
     );

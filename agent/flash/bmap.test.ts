@@ -67,7 +67,14 @@ function arrived({ ran, disk }: { ran: Ran; disk: Uint8Array }, verified = true,
   assert.equal(result?.failure, null);
   assert.equal(ran.outcome, 'done');
   assert.equal(result?.verified, verified);
-  const written = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+  // The first and the last MiB of the disk are written as a whole.
+  const inImage = [...ranges, [0, MiB], [diskSize - MiB, diskSize]].map(([start = 0, end = 0]) => [
+    Math.min(start, image.length),
+    Math.min(end, image.length),
+  ]);
+  const touched = new Uint8Array(image.length);
+  for (const [start, end] of inImage) touched.fill(1, start, end);
+  const written = touched.reduce((sum, byte) => sum + byte, 0);
   assert.deepEqual(result?.account, { written, zeroed: 0, skipped: image.length - written });
   // What the map leaves out stays as it was, but for the ends, which are cleared before anything else.
   const expected = new Uint8Array(disk.length).fill(old);
@@ -256,7 +263,7 @@ test('a map of an image with holes is made, then flashed by', async (context) =>
   const disk = await diskFile(folder, diskSize, 0);
   const ran = await flashImage({ image: path, bmap: 'auto' }, [diskAt(disk, diskSize)]);
   assert.equal(ran.outcome, 'done');
-  assert.ok((ran.results[0]?.account.skipped ?? 0) > 4 * MiB);
+  assert.ok((ran.results[0]?.account.skipped ?? 0) > 3 * MiB);
   const content = await readFile(disk);
   assert.equal(Buffer.compare(content.subarray(0, 6 * MiB), await readFile(path)), 0);
 });
@@ -305,7 +312,8 @@ test('zeros within mapped ranges may be zeroed instead of written', async (conte
   const target = { target: 'memory', size: diskSize, open: async () => disk };
   const ran = await flashImage({ image: path, bmap, sparse: true }, [target]);
   const { written = 0, zeroed = 0, skipped } = ran.results[0]?.account ?? {};
-  assert.deepEqual([written + zeroed, skipped], [5 * MiB, 2 * MiB]);
+  // The first MiB of the disk is written as a whole, though the map does not name it.
+  assert.deepEqual([written + zeroed, skipped], [6 * MiB, MiB]);
   assert.ok(zeroed >= MiB, 'most zeros are not transferred');
   assert.equal(ran.results[0]?.verified, true);
   assert.equal(Buffer.compare(disk.bytes.subarray(MiB, 6 * MiB), bytes.subarray(MiB, 6 * MiB)), 0);

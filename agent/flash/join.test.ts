@@ -101,5 +101,5 @@ test('a disk that joins is refused alone, and the flash of the others stands', (
     const results = events.flatMap((event) => (event.kind === 'target-finished' ? [event] : []));
     assert.deepEqual(results.map(({ outcome }) => outcome).sort(), ['done', 'failed']);
     const refused = results.find(({ outcome }) => outcome === 'failed');
-    assert.equal(refused?.failure?.code, 'TARGET_NOT_FOUND');
+    assert.equal(refused?.failure?.code, 'TARGET_FILE_MISSING');
   }));

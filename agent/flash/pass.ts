@@ -250,8 +250,24 @@ export class Pass {
   /** Tells the disks how much the block map left out. */
   #account(total: number): void {
     if (!this.#plan.blockMap) return;
-    for (const writer of this.#writers) writer.skip(total - this.imageBytes);
+    for (const writer of this.#writers) {
+      // The ends of the disk are written as a whole, with zeros where the map names nothing.
+      const cleared = writer.held.regions.reduce(
+        (sum, { offset, length }) => sum + this.#unmapped(offset, Math.min(offset + length, total)),
+        0,
+      );
+      writer.skip(total - this.imageBytes, cleared);
+    }
     this.imageBytes = total;
+  }
+
+  /** Bytes between `start` and `end` that the block map does not name. */
+  #unmapped(start: number, end: number): number {
+    let left = Math.max(0, end - start);
+    for (const range of this.#plan.blockMap?.ranges ?? []) {
+      left -= Math.max(0, Math.min(end, range.offset + range.length) - Math.max(start, range.offset));
+    }
+    return left;
   }
 
   /** Where the image was read by its extents, a wanted digest still needs all stored bytes. */

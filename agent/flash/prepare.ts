@@ -10,7 +10,7 @@ import { openQcow2 } from '../qcow2/qcow2.ts';
 import { orAborted } from '../source/abort.ts';
 import type { FileSource } from '../source/file.ts';
 import { openSource } from '../source/open.ts';
-import { type ImageSource, type RandomReader, readFully } from '../source/source.ts';
+import { type ImageSource, type RandomReader, readFully, titleOf } from '../source/source.ts';
 import type { PackedAs } from '../unpack/packings.ts';
 import type { ExtentReader, FlashPlan } from './plan.ts';
 
@@ -19,6 +19,8 @@ export interface FlashRequest {
   readonly image: string;
   /** Catalog in which a name is looked up; undefined for the configured one. */
   readonly catalog: string | undefined;
+  /** The image is a name in the catalog, whatever else it looks like. */
+  readonly named?: boolean | undefined;
   readonly verify: VerifyMode;
   readonly sparse: boolean;
   /** Takes an image that its own partition table says was cut short. */
@@ -44,6 +46,7 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
   const opened = await openSource(request.image, {
     signal,
     catalog: request.catalog,
+    named: request.named,
     onNotice: (text) => hear(text),
   });
   const { source } = opened;
@@ -105,7 +108,7 @@ interface Looked {
 
 async function look(source: ImageSource, notes: string[], signal: AbortSignal): Promise<Looked> {
   const head = await orAborted(source.head(), signal);
-  const image = source.location;
+  const image = titleOf(source.location);
   // Standard input has no name that could say "raw"; what is none of the known formats is taken as raw there.
   const name = source.location === '-' ? 'stdin.img' : source.name;
   const found = recognise(head, name, image);
@@ -156,7 +159,7 @@ async function tableProblems(
   const { problems, partitions, isohybrid } = await readPartitionTable(reader, { diskBytes: imageBytes });
   const needed = partitions.reduce((most, { start, size }) => Math.max(most, start + size), 0);
   if (imageBytes !== null && needed > imageBytes && !isohybrid && !allowCut) {
-    throw failure('IMAGE_CUT', { image: source.location, imageBytes, needed });
+    throw failure('IMAGE_CUT', { image: titleOf(source.location), imageBytes, needed });
   }
   return problems.map((problem) => `The partition table is doubtful: ${problem}`);
 }
@@ -165,13 +168,13 @@ async function packedAs(source: ImageSource, packing: Exclude<Packing, 'raw'>): 
   if (packing !== 'zip') return { packing };
   if (!source.random) {
     throw failure('IMAGE_NOT_STREAMABLE', {
-      image: source.location,
+      image: titleOf(source.location),
       format: 'zip',
       reason: 'its directory stands at its end',
     });
   }
   const { openZipEntry } = await import('../inspect/zipentry.ts');
-  return { packing, entry: await openZipEntry(source.random, source.location) };
+  return { packing, entry: await openZipEntry(source.random, titleOf(source.location)) };
 }
 
 async function sizeOf(source: ImageSource, packing: Packing, layout: Layout): Promise<UnpackedSize> {
@@ -180,7 +183,9 @@ async function sizeOf(source: ImageSource, packing: Packing, layout: Layout): Pr
   }
   if (!source.random) return unknownSize;
   const fetches = source.kind === 'file' ? {} : { fetches: 16 };
-  return packing === 'raw' ? unknownSize : unpackedSize(packing, source.random, source.location, fetches);
+  return packing === 'raw'
+    ? unknownSize
+    : unpackedSize(packing, source.random, titleOf(source.location), fetches);
 }
 
 async function readingOf(
@@ -190,7 +195,7 @@ async function readingOf(
   digestWanted: boolean,
   notes: string[],
 ): Promise<{ reading: FlashPlan['reading']; imageBytes: number | null }> {
-  const image = source.location;
+  const image = titleOf(source.location);
   if (layout === 'qcow2') {
     if (packing === 'raw' && source.random && (source.kind === 'file' || !digestWanted)) {
       const reader = await openQcow2(source.random, image);
@@ -250,7 +255,7 @@ async function blockMapOf(
   if (layout === 'qcow2') {
     if (bmap !== 'auto') {
       throw failure('IMAGE_UNSUPPORTED', {
-        image: source.location,
+        image: titleOf(source.location),
         format: 'qcow2',
         feature: 'a block map beside it',
       });
@@ -291,10 +296,10 @@ function sizeNote(size: UnpackedSize, source: ImageSource): string {
 }
 
 function checkStart(head: Uint8Array, source: ImageSource): Layout {
-  const { layout } = recogniseInner(head, source.location, source.name);
+  const { layout } = recogniseInner(head, titleOf(source.location), source.name);
   if (layout === 'qcow2') {
     throw failure('IMAGE_UNSUPPORTED', {
-      image: source.location,
+      image: titleOf(source.location),
       format: 'qcow2',
       feature: 'a packing around it',
     });

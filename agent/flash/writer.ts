@@ -86,9 +86,10 @@ export class TargetWriter {
     this.#pump();
   }
 
-  /** Says that a range of the image is not used (block map) and stays as it is. */
-  skip(length: number): void {
-    this.#account = { ...this.#account, skipped: this.#account.skipped + length };
+  /** Says that `length` bytes of the image are not used (block map) and stay as they are, but for `cleared` of them. */
+  skip(length: number, cleared: number): void {
+    const { written, skipped } = this.#account;
+    this.#account = { ...this.#account, written: written + cleared, skipped: skipped + length - cleared };
     this.bytes += length;
   }
 

@@ -2,7 +2,7 @@
 
 import { Failure, type FailureCode } from '../../shared/failure.ts';
 import { formatName, guessByName, type Layout, type Packing } from '../../shared/image.ts';
-import { type ImageSource, type RandomReader, readFully } from '../source/source.ts';
+import { type ImageSource, type RandomReader, readFully, titleOf } from '../source/source.ts';
 import { type PartitionTable, readPartitionTable } from './partitions.ts';
 import { type UnpackPrefix, unpackPrefix } from './prefix.ts';
 import { layoutMismatch, recognise, recogniseInner, recogniseTail } from './recognise.ts';
@@ -71,7 +71,7 @@ export async function inspectImage(source: ImageSource, options: InspectOptions 
   const signal = options.signal ?? new AbortController().signal;
   signal.throwIfAborted();
   const head = await source.head();
-  const { packing, layout, mismatch, notes } = recognise(head, source.name, source.location);
+  const { packing, layout, mismatch, notes } = recognise(head, source.name, titleOf(source.location));
   signal.throwIfAborted();
   let content: Content;
   if (packing !== 'raw') content = await packedContent(source, packing, options, signal);
@@ -99,7 +99,7 @@ async function rawContent(source: ImageSource, head: Uint8Array): Promise<Conten
   const bytes = source.size ?? random?.size ?? null;
   if (random) {
     const tail = await readFully(random, Math.max(0, random.size - 512), Math.min(512, random.size));
-    recogniseTail(tail, source.location);
+    recogniseTail(tail, titleOf(source.location));
   }
   const partitionTable = await readPartitionTable(random ?? bytesReader(head), { diskBytes: bytes });
   const size = bytes === null ? unknownSize : exactSize(bytes);

@@ -5,7 +5,7 @@ import { closeDescriptor, readDescriptor } from './file-descriptor.ts';
 import { once, readHead, replay } from './head.ts';
 import { Inbox, ReadBuffers } from './inbox.ts';
 import { problemOf } from './problem.ts';
-import type { ImageSource, SourceStream } from './source.ts';
+import { type ImageSource, type SourceStream, titleOf } from './source.ts';
 
 /** How a source that can be read once is called, and whether its descriptor is closed with it. */
 export interface StreamOptions {
@@ -29,7 +29,7 @@ export function streamSource(descriptor: number, options: StreamOptions, polled 
     reopenable: false,
     head,
     async open(signal) {
-      if (opened) throw failure('INTERNAL', { problem: `${location} can be read only once` });
+      if (opened) throw failure('INTERNAL', { problem: `${titleOf(location)} can be read only once` });
       opened = true;
       signal.throwIfAborted();
       const replayed = replay(head, stream);
@@ -52,7 +52,11 @@ const limits = { bytes: 1024 * 1024, chunks: 16 };
 function pipeStream(descriptor: number, { location }: StreamOptions): SourceStream {
   let position = 0;
   const fails = (error: unknown) =>
-    failure('SOURCE_READ_FAILED', { image: location, offset: position, problem: problemOf(error) }, error);
+    failure(
+      'SOURCE_READ_FAILED',
+      { image: titleOf(location), offset: position, problem: problemOf(error) },
+      error,
+    );
   const buffers = new ReadBuffers(chunkBytes);
   const inbox = new Inbox(limits, () => socket.resume(), buffers.spent);
   const received = (count: number, buffer: Uint8Array): boolean => {
@@ -69,7 +73,7 @@ function pipeStream(descriptor: number, { location }: StreamOptions): SourceStre
     try {
       return new Socket({ fd: descriptor, readable: true, writable: false, onread });
     } catch (error) {
-      throw failure('IMAGE_UNREADABLE', { image: location, problem: problemOf(error) }, error);
+      throw failure('IMAGE_UNREADABLE', { image: titleOf(location), problem: problemOf(error) }, error);
     }
   }
 
@@ -93,7 +97,7 @@ function plainStream(descriptor: number, { location, owned }: StreamOptions): So
         return count;
       } catch (error) {
         const problem = problemOf(error);
-        throw failure('SOURCE_READ_FAILED', { image: location, offset: position, problem }, error);
+        throw failure('SOURCE_READ_FAILED', { image: titleOf(location), offset: position, problem }, error);
       }
     },
     close: async () => {

@@ -7,7 +7,7 @@ import { closeDescriptor, readDescriptor, statusOf } from './file-descriptor.ts'
 import { streamSource } from './file-stream.ts';
 import { fill, headBytes } from './head.ts';
 import { codeOf, problemOf } from './problem.ts';
-import type { ImageSource, RandomReader, SourceStream } from './source.ts';
+import { type ImageSource, type RandomReader, type SourceStream, titleOf } from './source.ts';
 
 /** An image in a regular file or on a block device. */
 export interface FileSource extends ImageSource {
@@ -60,7 +60,7 @@ export function openedFile(
   stats: BigIntStats,
   { location, name, owned }: OpenedFile,
 ): FileSource {
-  const unreadable = (problem: string) => failure('IMAGE_UNREADABLE', { image: location, problem });
+  const unreadable = (problem: string) => failure('IMAGE_UNREADABLE', { image: titleOf(location), problem });
   if (stats.isDirectory()) throw unreadable('it is a directory');
   if (!stats.isFile() && !stats.isBlockDevice()) throw unreadable('it is neither a file nor a block device');
   let size = Number(stats.size);
@@ -84,7 +84,7 @@ export function openedFile(
     } catch (error) {
       throw failure(
         'SOURCE_READ_FAILED',
-        { image: location, offset: position, problem: problemOf(error) },
+        { image: titleOf(location), offset: position, problem: problemOf(error) },
         error,
       );
     } finally {
@@ -94,7 +94,7 @@ export function openedFile(
     if (count > 0) return count;
     await checkUnchanged();
     const problem = `it ends there, though it has ${size} bytes`;
-    throw failure('SOURCE_READ_FAILED', { image: location, offset: position, problem });
+    throw failure('SOURCE_READ_FAILED', { image: titleOf(location), offset: position, problem });
   };
 
   const checkUnchanged = async (): Promise<void> => {
@@ -102,7 +102,7 @@ export function openedFile(
     if (stats.isBlockDevice()) return;
     const now = await statusOf(fd);
     const changed = (what: string, expected: string, actual: string) =>
-      failure('IMAGE_CHANGED', { image: location, what, expected, actual });
+      failure('IMAGE_CHANGED', { image: titleOf(location), what, expected, actual });
     if (now.size !== stats.size) throw changed('size', `${stats.size} bytes`, `${now.size} bytes`);
     if (now.mtimeNs !== stats.mtimeNs) {
       throw changed('time of change', instant(stats), instant(now));

@@ -1,5 +1,11 @@
 /** Where an image's stored bytes come from: a file, a URL, standard input. */
 
+/** How failures call the image that comes on standard input. */
+export const standardInput = 'standard input';
+
+/** How failures call the image at `location`. */
+export const titleOf = (location: string): string => (location === '-' ? standardInput : location);
+
 /** Bytes that can be read at any position. */
 export interface RandomReader {
   /** Size in bytes. */

@@ -5,14 +5,14 @@ import { openedFile } from './file.ts';
 import { statusOf } from './file-descriptor.ts';
 import { streamSource } from './file-stream.ts';
 import { problemOf } from './problem.ts';
-import type { ImageSource } from './source.ts';
+import { type ImageSource, standardInput } from './source.ts';
 
 /**
  * Standard input, "-". A redirected file (`< image.img`) that was not read before is a file source. Rejects with
  * USAGE for a terminal.
  */
 export async function stdinSource(descriptor = 0): Promise<ImageSource> {
-  const names = { location: '-', name: '-', owned: false };
+  const names = { location: '-', name: standardInput, owned: false };
   if (isatty(descriptor)) {
     throw failure('USAGE', { problem: 'Standard input is a terminal; redirect an image to it.' });
   }
@@ -20,9 +20,10 @@ export async function stdinSource(descriptor = 0): Promise<ImageSource> {
   try {
     stats = await statusOf(descriptor);
   } catch (error) {
-    throw failure('IMAGE_UNREADABLE', { image: '-', problem: problemOf(error) }, error);
+    throw failure('IMAGE_UNREADABLE', { image: standardInput, problem: problemOf(error) }, error);
   }
-  if (stats.isDirectory()) throw failure('IMAGE_UNREADABLE', { image: '-', problem: 'it is a directory' });
+  if (stats.isDirectory())
+    throw failure('IMAGE_UNREADABLE', { image: standardInput, problem: 'it is a directory' });
   if (stats.isFile() && offsetOf(descriptor) === 0) return openedFile(descriptor, stats, names);
   return streamSource(descriptor, names, stats.isFIFO() || stats.isSocket());
 }

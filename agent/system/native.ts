@@ -8,6 +8,7 @@ import { constants, openSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { getRawAsset, isSea } from 'node:sea';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { failure } from '../../shared/failure.ts';
 import { bundleFolder } from './bundle.ts';
 
 // ioctl(2) requests of <linux/fs.h>
@@ -18,6 +19,7 @@ const BLKSSZGET = 0x1268;
 const BLKGETSIZE64 = 0x80081272;
 const BLKGETDISKSEQ = 0x80081280;
 // flock(2)
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 // fallocate(2)
@@ -123,7 +125,7 @@ export function loadAddon(
       problems.push(`${directory}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-  throw new Error(`the system-call library could not be loaded (${problems.join('; ')})`);
+  throw failure('NATIVE_UNLOADABLE', { problem: problems.join('; ') });
 }
 
 /** The error that `errno` of `call` stands for, shaped like Node's own. */
@@ -209,6 +211,11 @@ export function punchHole(descriptor: number, offset: number, length: number): P
 /** flock(2) LOCK_EX|LOCK_NB: EAGAIN when another process holds a lock. Closing the descriptor unlocks. */
 export function lockExclusively(descriptor: number): Promise<void> {
   return later(library().flock, 'flock', [descriptor, LOCK_EX | LOCK_NB]);
+}
+
+/** flock(2) LOCK_SH|LOCK_NB: EAGAIN when another process holds the lock for itself. */
+export function lockShared(descriptor: number): Promise<void> {
+  return later(library().flock, 'flock', [descriptor, LOCK_SH | LOCK_NB]);
 }
 
 /** posix_fadvise(2) POSIX_FADV_DONTNEED: forgets cached pages that are already on the medium. */

@@ -59,7 +59,7 @@ class XzLibrary implements Unpacker {
     const text = cause instanceof Error ? cause.message : '';
     const corrupt = (problem: string) => failure('IMAGE_CORRUPT', { image, format, problem }, cause);
     const missing = (what: string) =>
-      failure('TOOL_MISSING', { tool: 'xz', purpose: `unpack ${image} (${what})` });
+      failure('TOOL_MISSING', { tool: 'xz', package: 'xz-utils', purpose: `unpack ${image} (${what})` });
     switch (Number(/error code (\d+)$/.exec(text)?.[1])) {
       case endsEarly:
         return failure('IMAGE_TRUNCATED', { image, format, offset: this.#stored }, cause);

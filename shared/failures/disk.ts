@@ -23,6 +23,12 @@ export const diskFailures = {
     (d) => `${d.target} is not a regular file, so it cannot be a virtual disk.`,
     'Create one with truncate -s 8G FILE; name real disks with --target.',
   ),
+  TARGET_FILE_MISSING: entry<Where>(
+    failed,
+    404,
+    (d) => `There is no file at ${d.target} that could be a virtual disk.`,
+    'Create one with truncate -s 8G FILE; name real disks with --target.',
+  ),
   TARGET_IS_PARTITION: entry<Where & { disk: string }>(
     failed,
     422,

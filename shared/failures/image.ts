@@ -75,6 +75,12 @@ export const imageFailures = {
     (d) => `${d.image} is not the expected image: its SHA-256 is ${d.actual}, expected ${d.expected}.`,
     'Download the image again, or correct the expected digest.',
   ),
+  BMAP_NOT_FOUND: entry<{ bmap: string }>(
+    misuse,
+    404,
+    (d) => `There is no block map at ${d.bmap}.`,
+    'Check the path; --bmap auto takes the block map beside the image.',
+  ),
   BMAP_INVALID: entry<{ bmap: string; problem: string }>(
     failed,
     422,

@@ -26,11 +26,18 @@ export const requestFailures = {
     (d) => `Writing to ${d.target} needs root; this process may not open it for writing.`,
     'Run the same command with sudo.',
   ),
-  TOOL_MISSING: entry<{ tool: string; purpose: string }>(
+  TOOL_MISSING: entry<{ tool: string; purpose: string; package?: string }>(
     toolMissing,
     500,
-    (d) => `"${d.tool}" is needed to ${d.purpose}, and it is not on this machine's PATH.`,
+    (d) =>
+      `"${d.tool}" is needed to ${d.purpose}, and it is not on this machine's PATH${d.package === undefined ? '' : ` (Debian's package ${d.package} holds it)`}.`,
     'Install the package that holds it and run the command again.',
+  ),
+  NATIVE_UNLOADABLE: entry<{ problem: string }>(
+    failed,
+    500,
+    (d) => `bty cannot load the library through which it calls the system: ${d.problem}.`,
+    'Remount one of /dev/shm, /run, /tmp or /var/tmp without noexec and with some room, then run the command again.',
   ),
   TOOL_FAILED: entry<{ tool: string; purpose: string; problem: string }>(
     misuse,
