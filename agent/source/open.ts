@@ -27,6 +27,8 @@ export interface OpenOptions {
   readonly signal: AbortSignal;
   /** Manifest in which names are looked up; undefined for the configured one. */
   readonly catalog?: string | undefined;
+  /** The location is a name in the catalog, whatever else it looks like. */
+  readonly named?: boolean | undefined;
   /** Told what a person should know of the source, as whole sentences. */
   readonly onNotice?: ((text: string) => void) | undefined;
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -39,6 +41,7 @@ export interface OpenOptions {
  */
 export async function openSource(location: string, options: OpenOptions): Promise<OpenedSource> {
   options.signal.throwIfAborted();
+  if (options.named) return openNamed(location, options);
   if (location === '-') return plain(await stdinSource());
   if (/^https?:/i.test(location)) return plain(await openAddress(location, options));
   if (location === '' || (await exists(location))) {
