@@ -15,6 +15,12 @@ export function bytesText(bytes: number, language: string): string {
   return `${number.format(value)}\u202f${units[exponent]}`;
 }
 
+/** `0.4 s` where a clock would show next to nothing, else as `timeText`. */
+export function durationText(seconds: number, language: string): string {
+  if (seconds >= 10) return timeText(seconds);
+  return `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(seconds)}\u202fs`;
+}
+
 /** `0:42`, `12:05`, `1:02:03`. */
 export function timeText(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
@@ -25,10 +31,6 @@ export function timeText(seconds: number): string {
 
 export function percentText(share: number, language: string): string {
   return new Intl.NumberFormat(language, { style: 'percent' }).format(Math.floor(share * 100) / 100);
-}
-
-export function countText(count: number, language: string): string {
-  return new Intl.NumberFormat(language).format(count);
 }
 
 export function dateText(at: number, language: string): string {

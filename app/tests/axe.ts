@@ -20,6 +20,8 @@ export async function barriers(page: Page): Promise<readonly string[]> {
   return violations
     .filter(({ impact }) => impact !== 'minor')
     .flatMap(({ id, impact, nodes }) =>
-      nodes.map(({ html, failureSummary }) => `${impact} ${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
+      nodes.map(
+        ({ html, failureSummary }) => `${impact} ${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`,
+      ),
     );
 }

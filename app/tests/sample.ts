@@ -28,7 +28,11 @@ export function noise(length: number, seed: number): Buffer {
 /** An image of `length` bytes with a GPT of two named partitions, and noise in them. */
 export async function partitionedImage(path: string, length: number): Promise<string> {
   await writeFile(path, noise(length, 7));
-  const table = 'label: gpt\nstart=2048, size=8192, type=U, name="EFI system"\nsize=20480, type=L, name="root"\n';
-  execFileSync('sfdisk', ['--wipe', 'never', '--quiet', path], { input: table, stdio: ['pipe', 'ignore', 'ignore'] });
+  const table =
+    'label: gpt\nstart=2048, size=8192, type=U, name="EFI system"\nsize=20480, type=L, name="root"\n';
+  execFileSync('sfdisk', ['--wipe', 'never', '--quiet', path], {
+    input: table,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
   return path;
 }

@@ -38,3 +38,30 @@ export function whyNoFaults(): string | false {
   if (!existsSync('/dev/fuse')) return 'needs /dev/fuse';
   return existsSync('/usr/lib/python3/dist-packages/fusepy.py') ? false : 'needs python3-fusepy';
 }
+
+/** Chooses the image at `url` in the sheet for addresses. */
+export async function chooseAddress(page: Page, url: string): Promise<void> {
+  await page.getByRole('button', { name: 'From an address…' }).click();
+  await page.getByLabel('Address', { exact: true }).fill(url);
+  await page.getByRole('button', { name: 'Open' }).click();
+}
+
+/** Writes to the disks at `paths`, one click each and one to begin. */
+export async function flash(page: Page, ...paths: readonly string[]): Promise<void> {
+  for (const path of paths) await diskRow(page, path).click();
+  await page.getByText(/Everything on (it|them) will be lost/).waitFor();
+  await page
+    .getByRole('button', { name: /^Flash( \d+ disks)?$/ })
+    .last()
+    .click();
+}
+
+/** Waits for the headline of the result. */
+export async function result(page: Page, headline: string | RegExp): Promise<void> {
+  await page.getByRole('heading', { name: headline }).waitFor({ timeout: 60_000 });
+}
+
+/** The lane of the disk at `path`. */
+export function lane(page: Page, path: string): Locator {
+  return page.locator('.lane').filter({ hasText: path });
+}

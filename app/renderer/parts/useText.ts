@@ -1,5 +1,5 @@
 import { useTranslation } from 'react-i18next';
-import { bytesText, countText, dateText, percentText } from '../format.ts';
+import { bytesText, dateText, durationText, percentText } from '../format.ts';
 
 /** Words and numbers in the language of the window. */
 export function useText() {
@@ -9,7 +9,7 @@ export function useText() {
     t,
     bytes: (value: number) => bytesText(value, language),
     percent: (share: number) => percentText(share, language),
-    count: (value: number) => countText(value, language),
+    duration: (seconds: number) => durationText(seconds, language),
     date: (at: number) => dateText(at, language),
   };
 }

@@ -73,12 +73,12 @@ function Pace({ lane }: { readonly lane: Lane }) {
 }
 
 function Wrote({ lane }: { readonly lane: Lane }) {
-  const { t, bytes } = useText();
+  const { t, bytes, duration } = useText();
   const result = lane.target?.result;
   const seconds = result?.seconds.writing ?? 0;
   const total = result ? result.account.written + result.account.zeroed : 0;
   if (total === 0 || seconds <= 0) return null;
   return (
-    <>{t('result.wrote', { bytes: bytes(total), time: timeText(seconds), rate: bytes(total / seconds) })}</>
+    <>{t('result.wrote', { bytes: bytes(total), time: duration(seconds), rate: bytes(total / seconds) })}</>
   );
 }

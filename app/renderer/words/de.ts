@@ -179,7 +179,6 @@ export const de: Texts = {
       failed: 'Fehlgeschlagen',
     },
     wrote: '{{bytes}} in {{time}}, {{rate}}/s',
-    at: 'bei Byte {{offset}}',
     retry_one: 'Den fehlgeschlagenen erneut versuchen',
     retry_other: 'Die {{count}} fehlgeschlagenen erneut versuchen',
     another: 'Weiteren schreiben',

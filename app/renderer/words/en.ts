@@ -174,7 +174,6 @@ export const en = {
       failed: 'Failed',
     },
     wrote: '{{bytes}} in {{time}}, {{rate}}/s',
-    at: 'at byte {{offset}}',
     retry_one: 'Try the failed one again',
     retry_other: 'Try the {{count}} failed ones again',
     another: 'Flash another',
