@@ -15,7 +15,7 @@ import {
   putOnto,
   socketPair,
 } from '../system/privilege.ts';
-import { keptOfRoot } from './rights.ts';
+import { keptOfKeeper, keptOfRoot } from './rights.ts';
 
 /** Variables that are handed on; everything else is forgotten. */
 const allowed = ['LANG', 'LC_ALL', 'LC_MESSAGES', 'TZ'] as const;
@@ -69,6 +69,9 @@ export async function become(environment: NodeJS.ProcessEnv): Promise<never> {
   const itself = isSea() ? ['helper'] : [...process.execArgv, process.argv[1] ?? '', 'helper'];
   process.chdir('/');
 
+  forbidNewPrivileges();
+  // Bounds what is executed from now on, not this process itself, which needs the rest to become another.
+  if (privileged) boundCapabilities(keptOfKeeper);
   const [lines, keeperLines] = socketPair('stream');
   const [disks, keeperDisks] = socketPair('messages');
   const keeper = spawn(process.execPath, [...itself, 'keeper'], {
@@ -84,7 +87,6 @@ export async function become(environment: NodeJS.ProcessEnv): Promise<never> {
   putOnto(openSync('/dev/null', 'r'), 0);
 
   if (privileged) giveUp(account);
-  forbidNewPrivileges();
   keepAcrossExec(lines);
   keepAcrossExec(disks);
   const words = [process.execPath, ...itself, 'worker', `${lines}`, `${disks}`, `${uid}`];

@@ -68,6 +68,7 @@ export class Keeper {
   #nextIndex = 0;
   #adding: Promise<void> = Promise.resolve();
   #verb: number | undefined;
+  readonly #rereading = new Set<number>();
 
   constructor(ends: KeeperEnds) {
     this.#ends = ends;
@@ -234,11 +235,11 @@ export class Keeper {
     try {
       for (const each of checked) opened.push(each && (await this.#openDisk(each)));
       signal.throwIfAborted();
+      return opened.map((each) => each && this.#hand(each));
     } catch (error) {
       await Promise.all(opened.map((each) => each?.disk.close()));
       throw error;
     }
-    return opened.map((each) => each && this.#hand(each));
   }
 
   /** Null for a virtual disk: it is a file, and the asking user's rights are what counts there. */
@@ -279,8 +280,8 @@ export class Keeper {
 
   #hand(held: Held): Handed {
     const index = this.#nextIndex++ % 256;
-    this.#held.set(index, held);
     sendDescriptor(this.#ends.disks, held.disk.descriptor, index);
+    this.#held.set(index, held);
     return { index, direct: held.disk.direct };
   }
 
@@ -294,20 +295,23 @@ export class Keeper {
       const verb = this.#verb;
       this.#verb = undefined;
       const held = this.#held.get(byte);
-      if (!held || (verb !== verbs.reread && verb !== verbs.closed)) {
-        this.#ends.worker.destroy();
-        return;
-      }
-      if (verb === verbs.reread) void this.#reread(byte, held.disk);
-      else {
+      if (held && verb === verbs.closed) {
         this.#held.delete(byte);
         void held.disk.close().catch(() => {});
+      } else if (held && verb === verbs.reread && !this.#rereading.has(byte)) {
+        void this.#reread(byte, held.disk);
+      } else {
+        // No worker says this: it is no longer what was started.
+        this.#ends.worker.destroy();
+        return;
       }
     }
   }
 
   async #reread(index: number, disk: DescriptorDisk): Promise<void> {
+    this.#rereading.add(index);
     const done = await disk.rereadPartitions().catch(() => false);
+    this.#rereading.delete(index);
     this.#send({ kind: 'reread', index, done });
   }
 

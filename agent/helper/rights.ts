@@ -4,6 +4,13 @@ import { readdir, readFile } from 'node:fs/promises';
 /** CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, capabilities(7): what a helper asked by root itself keeps. */
 export const keptOfRoot: readonly number[] = [1, 2];
 
+/**
+ * What the keeper has of root: to open disks (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), to unmount and to read partition
+ * tables again (CAP_SYS_ADMIN), to name the program that keeps a disk busy (CAP_SYS_PTRACE), and to end a worker
+ * that nobody listens to (CAP_KILL).
+ */
+export const keptOfKeeper: readonly number[] = [1, 2, 5, 19, 21];
+
 /** The status of every thread of this process. */
 export async function readStatuses(process: number | 'self' = 'self'): Promise<readonly string[]> {
   const folder = `/proc/${process}/task`;

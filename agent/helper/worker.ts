@@ -260,6 +260,7 @@ function requestOf({ image, verify, sparse, bmap }: HelperJob): FlashRequest {
   return {
     image: image.kind === 'catalog' ? image.name : image.kind === 'url' ? image.url : image.path,
     catalog: image.kind === 'catalog' ? image.catalog : undefined,
+    named: image.kind === 'catalog',
     verify,
     sparse,
     sha256: image.sha256 ?? undefined,

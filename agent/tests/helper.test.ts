@@ -1,6 +1,7 @@
 /** The helper as the app uses it: a root process asked by an unprivileged user, with loop devices as disks. */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,7 +13,7 @@ import { type LoopDisk, noLoops, run } from '../disk/testing.ts';
 import { judgeRights, readStatuses } from '../helper/rights.ts';
 import { withFaucet } from './faucet.ts';
 import { allGone, listed, nobody, Peer, type PeerOptions, wish } from './helperpeer.ts';
-import { isOld, lacks, MiB, makeImage, withOldDisk } from './look.ts';
+import { isOld, isZero, lacks, MiB, makeImage, withOldDisk } from './look.ts';
 import { entry } from './program.ts';
 
 const skip = noLoops || lacks('sgdisk', 'gdisk') || lacks('sfdisk', 'fdisk');
@@ -164,6 +165,41 @@ test('a mounted disk is refused, or unmounted first where the job says so', { sk
     assert.equal(done.outcome, 'done', done.told());
     assert.ok(done.replies.some((each) => each.kind === 'step' && each.step === 'unmounting'));
     assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes('mounted\\040here'));
+    await holdsImage(disk);
+  }),
+);
+
+test('the disk that holds the image is refused and stays mounted', { skip }, () =>
+  onDisk(async (disk) => {
+    await run('mkfs.ext4', '-q', '-F', disk.path);
+    const at = join(disk.folder, 'holds');
+    await mkdir(at);
+    await run('mount', disk.path, at);
+    try {
+      await writeFile(join(at, 'small.img'), Buffer.alloc(MiB, 1));
+      const peer = await ended(wish(join(at, 'small.img'), [listed(disk.path)], { unmount: true }));
+      assert.deepEqual([peer.outcome, peer.refusals], ['refused', ['TARGET_HOLDS_SOURCE']], peer.told());
+      assert.deepEqual(await readFile(join(at, 'small.img')), Buffer.alloc(MiB, 1));
+    } finally {
+      await run('umount', at);
+    }
+  }),
+);
+
+test('an image of a catalog is found by its name alone, and its digest is checked', { skip }, () =>
+  onDisk(async (disk) => {
+    const digest = createHash('sha256').update(image).digest('hex');
+    const catalog = join(folder, 'catalog.toml');
+    const entry = (sha256: string) =>
+      `version = 1\n[[images]]\nname = "etc"\nsrc = "${path}"\nsha256 = "${sha256}"\n`;
+    const from = { image: { kind: 'catalog', catalog, name: 'etc', sha256: null } } as const;
+    await writeFile(catalog, entry('0'.repeat(64)));
+    const wrong = await ended(wish(path, [listed(disk.path)], from));
+    assert.match(wrong.told(), /DIGEST_MISMATCH/);
+    assert.equal(wrong.outcome, 'failed');
+    await writeFile(catalog, entry(digest));
+    const right = await ended(wish(path, [listed(disk.path)], from));
+    assert.equal(right.outcome, 'done', right.told());
     await holdsImage(disk);
   }),
 );
@@ -339,14 +375,15 @@ for (const moment of [
           await allGone(family);
           closeSync(openSync(disk.path, constants.O_RDWR | constants.O_EXCL));
           const content = await contentOf(disk);
+          const isWhole = Buffer.compare(content.subarray(0, imageSize), image) === 0;
           if (moment === 'before the job' || moment === 'while the image is awaited') {
             await isUntouched(disk);
-          } else if (peer.outcome === 'done') await holdsImage(disk);
-          else
-            assert.ok(
-              content.subarray(0, MiB).every((byte) => byte === 0),
-              'the disk looks blank',
-            );
+          } else if (peer.outcome === 'done' || (moment === 'while verifying' && isWhole)) {
+            // Whoever is ended between the last write and the word about it has written all.
+            assert.ok(isWhole);
+          } else {
+            assert.ok(isZero(content.subarray(0, MiB)), 'the disk looks blank');
+          }
           if (way === 'cancel' && moment !== 'while verifying') assert.equal(peer.outcome, 'cancelled');
         }),
       ),

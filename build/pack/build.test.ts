@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
+import { noLoops } from '../../agent/disk/testing.ts';
+import { listed, nobody, Peer, wish } from '../../agent/tests/helperpeer.ts';
+import { withOldDisk } from '../../agent/tests/look.ts';
 import { sampleImage } from '../demo/sample.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bty-executable-'));
@@ -38,6 +49,27 @@ test('bty flashes and verifies with threads and system calls of its own', () => 
   assert.equal(JSON.parse(stdout).verified, true);
   assert.equal(Buffer.compare(readFileSync(join(folder, 'disk')).subarray(0, image.length), image), 0);
 });
+
+test(
+  'the helper of the executable writes a disk as root and reads the image as the user',
+  { skip: noLoops },
+  () =>
+    withOldDisk({ size: 8 << 20 }, async (disk) => {
+      chmodSync(folder, 0o755);
+      const image = join(folder, 'helped.img');
+      writeFileSync(image, Buffer.alloc(2 << 20, 1), { mode: 0o644 });
+      const environment = { PKEXEC_UID: `${nobody}`, PATH: '' };
+      const peer = new Peer(wish(image, [listed(disk.path)]), { command: [bty, 'helper'], environment });
+      const { uid } = await peer.reply('accepted');
+      assert.equal(await peer.ended, 0, peer.told());
+      assert.deepEqual([uid, peer.outcome], [nobody, 'done']);
+      assert.ok(
+        readFileSync(disk.backing)
+          .subarray(0, 2 << 20)
+          .every((byte) => byte === 1),
+      );
+    }),
+);
 
 test('a tool that is missing is told with exit code 4', () => {
   const { status, stderr } = spawnSync(bty, ['list', 'disks'], bare);
