@@ -255,15 +255,18 @@ export function nextData(descriptor: number, offset: number): { start: number; e
 }
 
 /**
- * pipe2(2) with O_CLOEXEC: two descriptors that the caller closes with `closeEnd`. It holds `capacity` bytes if the
- * system grants them (/proc/sys/fs/pipe-max-size), 64 KiB otherwise.
+ * pipe2(2) with O_CLOEXEC: two descriptors that the caller closes with `closeEnd`. It holds as many bytes as the first
+ * of `capacities` that the system grants (/proc/sys/fs/pipe-max-size, which root may exceed), 64 KiB otherwise.
  */
-export function makePipe(capacity: number): { readonly read: number; readonly write: number } {
+export function makePipe(...capacities: readonly number[]): {
+  readonly read: number;
+  readonly write: number;
+} {
   const { koffi, pipe, fcntl } = library();
   const ends = Buffer.alloc(8);
   if (pipe(ends, O_CLOEXEC) === -1) throw systemError(koffi.errno(), 'pipe2');
   const write = ends.readInt32LE(4);
-  fcntl(write, F_SETPIPE_SZ, capacity);
+  capacities.some((capacity) => fcntl(write, F_SETPIPE_SZ, capacity) >= capacity);
   return { read: ends.readInt32LE(0), write };
 }
 

@@ -10,7 +10,8 @@ import { emit, type SlotWriter, type Unpacker } from './unpacker.ts';
 /** A stream may ask for a dictionary of 4 GiB; xz -9 needs 65 MiB, or about 260 MiB for each thread. */
 const memoryLimit = '1GiB';
 const complaintBytes = 4096;
-const pipeBytes = 1 << 20;
+/** Bytes that a pipe holds: with more, this thread and xz(1) wait less for one another. */
+const pipeBytes = [4 << 20, 1 << 20] as const;
 /** Fewer stored bytes are no stream header: xz(1) then speaks of another format. */
 const magicBytes = 6;
 
@@ -29,7 +30,7 @@ export function xzChild(tool: string, image: string, pipes: PipeMaker = nativePi
 function nativePipe(): ReturnType<PipeMaker> {
   if (process.platform !== 'linux') return null;
   try {
-    return makePipe(pipeBytes);
+    return makePipe(...pipeBytes);
   } catch {
     return null;
   }
@@ -123,23 +124,30 @@ class XzChild {
   /** What the slot writer threw; the child is stopped then. */
   thrown: { readonly error: unknown } | undefined;
   readonly #child: ChildProcess;
+  readonly #input: Writable | null;
   readonly #output: Readable | null;
   #complaint = '';
   /** A child that is gone is not killed: its number may belong to another. */
   #gone = false;
 
   constructor(tool: string, out: SlotWriter, pipes: PipeMaker) {
-    const pipe = pipes();
+    const input = pipes();
+    const output = pipes();
     try {
-      this.#child = start(tool, pipe?.write ?? 'pipe');
+      this.#child = start(tool, input?.read ?? 'pipe', output?.write ?? 'pipe');
     } catch (error) {
-      if (pipe) closeEnd(pipe.read);
+      if (input) closeEnd(input.write);
+      if (output) closeEnd(output.read);
       throw error;
     } finally {
-      if (pipe) closeEnd(pipe.write);
+      if (input) closeEnd(input.read);
+      if (output) closeEnd(output.write);
     }
-    this.#output = pipe ? this.#readInto(out, pipe.read) : this.#child.stdout;
-    if (!pipe) this.#output?.on('data', (bytes: Buffer) => this.#guard(() => emit(bytes, out)));
+    this.#input = input
+      ? new Socket({ fd: input.write, readable: false, writable: true })
+      : this.#child.stdin;
+    this.#output = output ? this.#readInto(out, output.read) : this.#child.stdout;
+    if (!output) this.#output?.on('data', (bytes: Buffer) => this.#guard(() => emit(bytes, out)));
     this.#child.stderr?.on('data', (bytes: Buffer) => {
       this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(-complaintBytes);
     });
@@ -150,14 +158,14 @@ class XzChild {
 
   /** False when the child takes no more input, or the slot writer threw. */
   async write(input: Uint8Array): Promise<boolean> {
-    const { stdin } = this.#child;
+    const stdin = this.#input;
     if (!stdin || this.thrown) return false;
     const error = await new Promise((resolve) => stdin.write(input, resolve));
     return !error && !this.thrown;
   }
 
   endInput(): void {
-    this.#child.stdin?.end();
+    this.#input?.end();
   }
 
   stop(): void {
@@ -180,8 +188,9 @@ class XzChild {
   }
 
   #streams(): (Readable | Writable)[] {
-    const { stdin, stderr } = this.#child;
-    return [stdin, stderr, this.#output].filter((stream) => stream !== null && stream !== undefined);
+    return [this.#input, this.#child.stderr, this.#output].filter(
+      (stream) => stream !== null && stream !== undefined,
+    );
   }
 
   #readInto(out: SlotWriter, descriptor: number): Readable {
@@ -214,10 +223,10 @@ class XzChild {
   }
 }
 
-function start(tool: string, output: number | 'pipe'): ChildProcess {
+function start(tool: string, input: number | 'pipe', output: number | 'pipe'): ChildProcess {
   const options = ['--threads=0', `--memlimit-decompress=${memoryLimit}`];
   return spawn(tool, ['--decompress', '--stdout', '--format=xz', '--quiet', ...options], {
-    stdio: ['pipe', output, 'pipe'],
+    stdio: [input, output, 'pipe'],
     env: { LC_ALL: 'C', PATH: process.env.PATH ?? '/usr/bin:/bin' },
     // A session of its own: Ctrl+C on the terminal is for bty, which then ends the child.
     detached: process.platform !== 'win32',
