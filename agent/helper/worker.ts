@@ -94,7 +94,8 @@ export class Worker {
   }
 
   #cancelled(): void {
-    this.#first.resolve('cancelled');
+    const unbegun: HelperOutcome & 'cancelled' = 'cancelled';
+    this.#first.resolve(unbegun);
     this.#cancel.abort(failure('CANCELLED', { untouched: true }));
   }
 
