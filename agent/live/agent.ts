@@ -45,7 +45,7 @@ const afterFailure = 30;
 const mendable: ReadonlySet<FailureCode> = new Set<FailureCode>([
   ...(['APPLIANCE_UNREACHABLE', 'SOURCE_UNREACHABLE', 'SOURCE_HTTP_STATUS', 'SOURCE_DROPPED'] as const),
   ...(['SOURCE_LENGTH', 'SOURCE_CHANGED', 'IMAGE_CORRUPT', 'IMAGE_TRUNCATED'] as const),
-  ...(['TARGET_BUSY', 'TARGET_CHANGED', 'DISK_STALLED', 'INTERNAL'] as const),
+  ...(['TARGET_BUSY', 'TARGET_CHANGED', 'DISK_STALLED', 'TOOL_FAILED', 'INTERNAL'] as const),
 ]);
 
 /** Runs until a plan ends the agent; true when all that was planned was done. */

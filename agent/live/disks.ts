@@ -25,7 +25,7 @@ export async function awaitDisk({ rule, machine, loops, signal }: ChoiceOptions)
   let known = '';
   let since = began;
   for (;;) {
-    const disks = await localDisks({ loops, signal });
+    const disks = await list(loops, signal, performance.now() - began < machine.diskMilliseconds);
     const now = performance.now();
     const these = disks.map(({ path, serial, size_bytes }) => `${path} ${serial} ${size_bytes}`).join('\n');
     if (these !== known) [known, since] = [these, now];
@@ -38,5 +38,16 @@ export async function awaitDisk({ rule, machine, loops, signal }: ChoiceOptions)
       if (settled && !patient) throw error;
     }
     await pause(every, undefined, { signal });
+  }
+}
+
+/** The disks now. A tool that fails while drivers are still at work gets another chance. */
+async function list(loops: boolean, signal: AbortSignal, patient: boolean): Promise<readonly LocalDisk[]> {
+  try {
+    return await localDisks({ loops, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!patient || asFailure(error).code !== 'TOOL_FAILED') throw error;
+    return localDisks({ loops, signal });
   }
 }

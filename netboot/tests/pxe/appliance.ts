@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Lab, LabProcess, Reply } from './lab.ts';
 import { tail } from './lab.ts';
-import { installLive } from './live.ts';
+import { builtLive } from './live.ts';
 
 const password = 'correct horse battery staple';
 const program = join(import.meta.dirname, '..', '..', 'main.ts');
@@ -33,7 +33,8 @@ export class LabAppliance {
   /** Starts it with the live system installed, and logs in. */
   static async start(lab: Lab, dhcp: 'full' | 'proxy', more: readonly string[] = []): Promise<LabAppliance> {
     const appliance = new LabAppliance(lab, dhcp, more);
-    await installLive(join(appliance.#state, 'boot'));
+    const install = ['live', 'install', await builtLive(), '--state-dir', appliance.#state];
+    await lab.run(process.execPath, program, ...install);
     await appliance.run();
     const reply = await appliance.ask('POST', '/ui/login', {
       form: `password=${encodeURIComponent(password)}`,

@@ -44,6 +44,7 @@ export class Lab {
       await lab.#ip('link', 'set', 'lo', 'up');
       await lab.#ip('link', 'add', 'br0', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0');
       await lab.#ip('addr', 'add', `${lab.address}/24`, 'dev', 'br0');
+      await lab.#ip('addr', 'add', 'fd77::1/64', 'dev', 'br0', 'nodad');
       await lab.#ip('link', 'set', 'br0', 'up');
       // A bridge has a carrier when one of its ports has: like a switch that is on before any machine is.
       await lab.#ip('link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1');
@@ -63,6 +64,24 @@ export class Lab {
   private constructor(folder: string, namespace: string) {
     this.folder = folder;
     this.#namespace = namespace;
+  }
+
+  /**
+   * A router for IPv6, as most networks have one: iPXE waits 15 seconds for one that is not there. With `addresses` it
+   * leases IPv4 addresses, too, and knows nothing of network boots.
+   */
+  async startRouter(addresses: boolean): Promise<LabProcess> {
+    const leases = [
+      '--dhcp-range=10.77.0.200,10.77.0.250,255.255.255.0,1h',
+      '--dhcp-authoritative',
+      '--no-ping',
+    ];
+    return this.start('dnsmasq', 'dnsmasq', [
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--log-facility=-', '--port=0', '--log-dhcp'],
+      ...['--interface=br0', '--bind-interfaces', '--except-interface=lo', '--leasefile-ro', '--user=root'],
+      ...['--enable-ra', '--dhcp-range=fd77::,ra-only'],
+      ...(addresses ? leases : []),
+    ]);
   }
 
   /** Runs a program in the lab; resolves its output. */

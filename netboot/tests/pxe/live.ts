@@ -1,6 +1,6 @@
 /** The built live system, made anew when it is older than what it is made from. */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -15,16 +15,6 @@ export async function builtLive(): Promise<string> {
     await promisify(execFile)(process.execPath, [builder], { cwd: root, maxBuffer: 1 << 24 });
   }
   return built;
-}
-
-/** Puts it where an appliance with the boot directory `to` serves it from. */
-export async function installLive(to: string): Promise<void> {
-  const from = await builtLive();
-  const manifest = JSON.parse(await readFile(join(from, 'manifest.json'), 'utf8')) as {
-    files: { name: string; serve_as: string }[];
-  };
-  await mkdir(to, { recursive: true });
-  for (const { name, serve_as } of manifest.files) await copyFile(join(from, name), join(to, serve_as));
 }
 
 async function newestSource(): Promise<number> {
