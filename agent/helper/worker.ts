@@ -1,4 +1,6 @@
 /** The half of the helper that has the rights of the asking user: reads the image, writes the disks it is handed. */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { asFailure, ExitCode, type Failure, type FailureReport, failure } from '../../shared/failure.ts';
 import { Lines } from '../../shared/helper/lines.ts';
@@ -10,7 +12,7 @@ import { inspectTarget } from '../disk/target.ts';
 import { flash } from '../flash/flash.ts';
 import type { FlashTarget } from '../flash/plan.ts';
 import { type FlashRequest, type Prepared, prepareFlash } from '../flash/prepare.ts';
-import { closeEnd, deviceBlockSize, deviceSize } from '../system/native.ts';
+import { closeEnd, deviceBlockSize, deviceSize, isSystemError } from '../system/native.ts';
 import { receiveDescriptor } from '../system/privilege.ts';
 import { type Handed, innerBytes, type ToWorker, verbs } from './inner.ts';
 import { KeptDisk } from './kept.ts';
@@ -173,11 +175,19 @@ export class Worker {
   /** Looks at the virtual disks with the rights of the asking user; true when one is refused. */
   async #refusesVirtual(job: HelperJob): Promise<boolean> {
     const virtual = job.targets.filter(({ kind }) => kind === 'virtual');
-    const reports = await Promise.all(
-      virtual.map(({ path, size }) => inspectTarget(virtualSpec(path, size, job.image))),
+    const refusals = await Promise.all(
+      virtual.map(async ({ path, size }) => {
+        const { failures } = await inspectTarget(virtualSpec(path, size, job.image));
+        const denied = await access(path, constants.W_OK).then(
+          () => [],
+          (error: unknown) =>
+            isSystemError(error, 'EACCES', 'EPERM') ? [failure('NEEDS_ROOT', { target: path }, error)] : [],
+        );
+        return [...failures, ...denied].map((each) => ({ target: path, failure: each }));
+      }),
     );
-    for (const { path, failures } of reports) for (const each of failures) this.#refuse('job', path, each);
-    return reports.some(({ failures }) => failures.length > 0);
+    for (const { target, failure } of refusals.flat()) this.#refuse('job', target, failure);
+    return refusals.flat().length > 0;
   }
 
   #receive(target: HelperTarget, handed: Handed | null): Given {
