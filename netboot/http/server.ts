@@ -68,7 +68,8 @@ export async function makeApplication(services: Services, routes: readonly Route
   });
   app.addHook('onRequest', async (request) => {
     const { host } = request.headers;
-    if (host !== undefined && authority(host) === null) throw new Problem(400, 'invalid Host header');
+    if (host !== undefined && (authority(host) === null || hosts(request) > 1))
+      throw new Problem(400, 'invalid Host header');
     const operation = request.routeOptions.config.operation;
     if (planes.get(request.raw) === 'boot' && operation?.boot !== true) throw notFound(request, operations);
     refuseForeignSites(request.headers, request.method, request.url);
@@ -124,6 +125,16 @@ function answerError(
     .status(told.status)
     .header('content-type', 'application/json')
     .send(JSON.stringify({ ...told.body, ...(told.ours ? { request_id: request.id } : {}) }));
+}
+
+/** How many Host headers came: Node.js keeps only the first, and a proxy may have looked at another one. */
+function hosts({ raw }: FastifyRequest): number {
+  let count = 0;
+  for (let index = 0; index < raw.rawHeaders.length; index += 2) {
+    const name = raw.rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === 'host') count++;
+  }
+  return count;
 }
 
 function hasBody({ headers }: FastifyRequest): boolean {

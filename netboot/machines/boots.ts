@@ -84,6 +84,11 @@ export class Boots {
     });
   }
 
+  /** Whether the ticket of that address is still to be fetched. */
+  ticketWaits(mac: string, errand: string, address: string): boolean {
+    return this.#tickets.waits(mac, errand, address, this.#needs.clock());
+  }
+
   /** The machine fetches its ticket; null when the address was used before, or is another machine's. */
   redeem(mac: string, errand: string, address: string): Promise<string | null> {
     return this.#needs.database.write(() => {

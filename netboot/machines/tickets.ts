@@ -38,11 +38,16 @@ export class Tickets {
     return errand;
   }
 
+  /** Whether there is a ticket to fetch. */
+  waits(mac: string, errand: string, address: string, at: number): boolean {
+    const row = this.#row(mac);
+    if (!row || row.errand === null || row.errand !== hash('sha256', errand)) return false;
+    return at < row.expiresAt && this.#fits(row.address, address);
+  }
+
   /** Inside a write: the token, once. */
   redeem(mac: string, errand: string, address: string, at: number): Redeemed {
-    const row = this.#row(mac);
-    if (!row || row.errand === null || row.errand !== hash('sha256', errand)) return { kind: 'refused' };
-    if (at >= row.expiresAt || !this.#fits(row.address, address)) return { kind: 'refused' };
+    if (!this.waits(mac, errand, address, at)) return { kind: 'refused' };
     const token = randomBytes(32).toString('base64url');
     this.#database
       .prepare('UPDATE tickets SET errand = NULL, token = ? WHERE mac = ?')

@@ -57,6 +57,12 @@ export const eventRoutes: Routes = (app, services) => {
 
   serve(app, services, eventOperations.list, ({ query }) => json({ events: events.list(query) }));
 
+  // What many listen to is rendered once.
+  let rendered: { readonly rows: string; readonly counts: string } | null = null;
+  hub.listen((news) => {
+    if (news.kind === 'machine') rendered = null;
+  });
+
   serve(app, services, eventOperations.machines, (call) => {
     let due = true;
     return open(
@@ -68,8 +74,9 @@ export const eventRoutes: Routes = (app, services) => {
       (channel) => {
         if (!due) return;
         due = false;
-        channel.send('machines-update', machineRows(services).text);
-        channel.send('dashboard-counts', counts(services).text);
+        rendered ??= { rows: machineRows(services).text, counts: counts(services).text };
+        channel.send('machines-update', rendered.rows);
+        channel.send('dashboard-counts', rendered.counts);
       },
     );
   });

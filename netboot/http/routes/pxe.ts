@@ -31,10 +31,15 @@ export const pxeRoutes: Routes = (app, services) => {
 
   serve(app, services, bootOperations.ticket, async (call) => {
     const mac = macOf(call.params);
-    // A look at the size must not use the ticket up.
-    if (call.request.method === 'HEAD') return text('', 'application/octet-stream', 200, noStore);
-    const token = await boots.redeem(mac, call.params.errand ?? '', call.address);
-    if (token === null) throw new Problem(404, 'no such ticket, or it was used');
+    const { errand = '' } = call.params;
+    const used = new Problem(404, 'no such ticket, or it was used');
+    if (call.request.method === 'HEAD') {
+      // A look must not use the ticket up.
+      if (!boots.ticketWaits(mac, errand, call.address)) throw used;
+      return text('', 'application/octet-stream', 200, noStore);
+    }
+    const token = await boots.redeem(mac, errand, call.address);
+    if (token === null) throw used;
     const ticket: Ticket = { token, ca_fingerprint: services.fingerprint() };
     const content = new TextEncoder().encode(JSON.stringify(ticket));
     return text(Buffer.from(cpioOfFile(ticketPath, content)), 'application/octet-stream', 200, noStore);

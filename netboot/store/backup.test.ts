@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Failure } from '../../shared/failure.ts';
+import { putMachine } from '../machines/testing.ts';
+import { startTestAppliance, temporaryDirectory } from '../testing.ts';
+import { backup, restore } from './backup.ts';
+import { holdState } from './lock.ts';
+
+const failsWith = (code: string) => (error: unknown) => error instanceof Failure && error.code === code;
+
+test('a backup made while the appliance writes is whole, and moves it to another place with its CA', async (context) => {
+  const appliance = await startTestAppliance(context, { config: { tlsGenerated: true, tlsPort: 0 } });
+  const { services, stateDir } = appliance;
+  const save = (index: number) =>
+    services.machines.save(
+      `02:00:00:00:${String(Math.floor(index / 100)).padStart(2, '0')}:${String(index % 100).padStart(2, '0')}`,
+      { notes: `${index}` },
+      'replace',
+      null,
+      { actor: 'test', address: null },
+    );
+  for (let index = 0; index < 100; index++) await save(index);
+  const writing = Promise.all(Array.from({ length: 200 }, (_, index) => save(100 + index)));
+  const file = join(temporaryDirectory(context), 'state.bak');
+  const made = backup(stateDir, file, 1, 'test');
+  await writing;
+  assert.ok(made.bytes > 0);
+  assert.throws(() => backup(stateDir, file, 1, 'test'), failsWith('BACKUP_REFUSED'));
+
+  const elsewhere = temporaryDirectory(context);
+  restore(elsewhere, file, 2);
+  const moved = await startTestAppliance(context, {
+    stateDir: elsewhere,
+    config: { tlsGenerated: true, tlsPort: 0 },
+  });
+  assert.equal(moved.fingerprint, appliance.fingerprint);
+  assert.equal(moved.services.machines.store.count({}), 100);
+  const verdict = moved.services.events.verify();
+  assert.equal(verdict.kind, 'intact');
+  await moved.close();
+});
+
+test('restoring keeps what was there, and is refused while an appliance runs', async (context) => {
+  const appliance = await startTestAppliance(context);
+  await putMachine(appliance, '02:00:00:00:00:01', {});
+  const file = join(temporaryDirectory(context), 'state.bak');
+  backup(appliance.stateDir, file, 1, 'test');
+  await putMachine(appliance, '02:00:00:00:00:02', {});
+  assert.throws(() => restore(appliance.stateDir, file, 2), failsWith('STATE_BUSY'));
+  await assert.rejects(
+    startTestAppliance(context, { stateDir: appliance.stateDir }),
+    failsWith('STATE_BUSY'),
+  );
+  await appliance.close();
+  restore(appliance.stateDir, file, 3);
+  const again = await startTestAppliance(context, { stateDir: appliance.stateDir });
+  assert.equal(again.services.machines.store.count({}), 1);
+  await again.close();
+  const kept = readFileSync(join(appliance.stateDir, 'backups', 'before-restore-3.db'));
+  assert.equal(kept.subarray(0, 15).toString(), 'SQLite format 3');
+});
+
+test('what is no backup is refused, and the state stays', (context) => {
+  const folder = temporaryDirectory(context);
+  const file = join(folder, 'x.bak');
+  assert.throws(() => restore(folder, file, 1), failsWith('BACKUP_REFUSED'));
+  writeFileSync(file, 'SQLite format 3\0 and nothing more');
+  assert.throws(() => restore(folder, file, 1), failsWith('BACKUP_REFUSED'));
+  assert.throws(() => backup(folder, join(folder, 'y.bak'), 1, 'test'), failsWith('STATE_UNUSABLE'));
+});
+
+test('a state directory is held by one, and free again when that one ends', (context) => {
+  const folder = temporaryDirectory(context);
+  const release = holdState(folder);
+  assert.throws(() => holdState(folder), failsWith('STATE_BUSY'));
+  release();
+  holdState(folder)();
+});
