@@ -54,7 +54,7 @@ export class BlockPool {
 
   /** True when enough blocks are under way to keep all workers busy; more would only cost memory. */
   get full(): boolean {
-    return this.#held >= 2 * this.#size + 2;
+    return this.#held >= (this.#size === 0 ? 1 : 2 * this.#size + 2);
   }
 
   /**

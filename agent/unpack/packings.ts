@@ -13,8 +13,13 @@ export type PackedAs =
   | { readonly packing: Exclude<Packing, 'raw' | 'zip'> }
   | { readonly packing: 'zip'; readonly entry: ZipEntry };
 
+export interface UnpackerOptions {
+  /** Threads of its own that the unpacker may start; as many as are useful unless given. */
+  readonly threads?: 0;
+}
+
 /** The unpacker for an image packed `packed.packing`; `image` names it in failures. */
-export function makeUnpacker(packed: PackedAs, image: string): Unpacker {
+export function makeUnpacker(packed: PackedAs, image: string, { threads }: UnpackerOptions = {}): Unpacker {
   switch (packed.packing) {
     case 'gz':
       return gzipUnpacker(image);
@@ -23,7 +28,7 @@ export function makeUnpacker(packed: PackedAs, image: string): Unpacker {
     case 'xz':
       return xzUnpacker(image);
     case 'bz2':
-      return bzip2Unpacker(image);
+      return bzip2Unpacker(image, threads === undefined ? {} : { workers: threads });
     case 'lz4':
       return lz4Unpacker(image);
     case 'zip':

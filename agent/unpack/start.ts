@@ -23,7 +23,8 @@ export async function unpackStart(packed: PackedAs, stored: Uint8Array, image: s
       filled += count;
     },
   };
-  const unpacker = makeUnpacker(packed, image);
+  // One block is enough: threads would take longer to start than it takes to decode.
+  const unpacker = makeUnpacker(packed, image, { threads: 0 });
   try {
     await unpacker.push(stored, out);
     await unpacker.finish(out);
