@@ -36,8 +36,9 @@ export async function openApp(options: OpenOptions = {}): Promise<Opened> {
     await display[Symbol.asyncDispose]();
     throw error;
   });
+  // Asked for now: of an app that is gone Playwright knows nothing.
+  const child = app.process();
   const close = async () => {
-    const child = app.process();
     if (child.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGKILL');
@@ -64,7 +65,9 @@ function launch(
   return _electron.launch({
     executablePath: executable,
     args: [
+      // As root Chromium has no sandbox; nobody looks at this screen, so nothing needs to be drawn fast.
       '--no-sandbox',
+      '--disable-gpu',
       `--user-data-dir=${data}`,
       `--lang=${options.locale ?? 'en-GB'}`,
       ...(options.words ?? []),
