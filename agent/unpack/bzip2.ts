@@ -20,7 +20,7 @@ const storedLimit = 32 << 20;
 const shortestBlock = 174;
 
 export interface Bzip2Options {
-  /** Worker threads; by default as many as there are cores, at most 8. With 0, all is done in this thread. */
+  /** Worker threads beside this one; by default one fewer than cores, at most 7. With 0, all is done in this thread. */
   readonly workers?: number;
 }
 

@@ -1,11 +1,14 @@
-/** Worker threads that decode bzip2 blocks side by side. */
+/** Threads that decode bzip2 blocks side by side: workers, and the one that waits for them. */
 import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../system/worker.ts';
 import type { BlockReply, BlockRequest } from './bzip2.worker.ts';
 import { BlockDecoder, type BlockResult, blockSlack, decodedBlock, decodedSize } from './bzip2block.ts';
 
-const mostWorkers = 8;
+const mostThreads = 8;
+/** Blocks that a worker has, so that it need not wait for the next one. */
+const blocksAhead = 2;
 /** Buffers of this size are used again; larger ones, which only odd blocks need, are not. */
 const usualInput = 1 << 20;
 
@@ -29,8 +32,17 @@ interface Member {
   queued: number;
 }
 
+interface Pending {
+  readonly job: BlockJob;
+  readonly start: number;
+  readonly end: number;
+}
+
 export class BlockPool {
+  /** Workers beside the thread that the pool belongs to. */
   readonly #size: number;
+  /** Blocks that no thread has yet, in order. */
+  readonly #pending: Pending[] = [];
   #decoder: BlockDecoder | null = null;
   readonly #members: Member[] = [];
   readonly #jobs = new Map<number, { readonly job: BlockJob; readonly member: Member }>();
@@ -43,7 +55,7 @@ export class BlockPool {
   #wake: (() => void) | null = null;
   #closed = false;
 
-  constructor(workers = Math.min(availableParallelism(), mostWorkers)) {
+  constructor(workers = Math.min(availableParallelism(), mostThreads) - 1) {
     this.#size = workers;
   }
 
@@ -54,7 +66,7 @@ export class BlockPool {
 
   /** True when enough blocks are under way to keep all workers busy; more would only cost memory. */
   get full(): boolean {
-    return this.#held >= (this.#size === 0 ? 1 : 2 * this.#size + 2);
+    return this.#held >= (this.#size === 0 ? 1 : blocksAhead * this.#size + 2);
   }
 
   /**
@@ -70,17 +82,12 @@ export class BlockPool {
 
     const job = new BlockJob(input, output);
     this.#held++;
-    if (this.#size === 0 || (last && this.#members.length === 0)) {
-      this.#decoder ??= new BlockDecoder();
-      const result = this.#decoder.decode(new Uint8Array(input), start, end, decodedBlock(output));
-      this.#done(job, result);
-      return job;
+    const pending = { job, start, end };
+    if (this.#size === 0 || (last && this.#members.length === 0)) this.#decodeHere(pending);
+    else {
+      this.#pending.push(pending);
+      this.#dispatch();
     }
-    const member = this.#leastBusy();
-    const request: BlockRequest = { id: this.#nextId++, input, start, end, output };
-    this.#jobs.set(request.id, { job, member });
-    member.queued++;
-    member.worker.postMessage(request);
     return job;
   }
 
@@ -89,6 +96,13 @@ export class BlockPool {
     for (;;) {
       if (this.#fault) throw this.#fault;
       if (job.result) return job.result;
+      const pending = this.#pending.shift();
+      if (pending) {
+        this.#decodeHere(pending);
+        // What the workers replied meanwhile is heard, and they get what is next.
+        await setImmediate();
+        continue;
+      }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -112,10 +126,30 @@ export class BlockPool {
     this.#held--;
   }
 
-  #leastBusy(): Member {
+  #decodeHere({ job, start, end }: Pending): void {
+    this.#decoder ??= new BlockDecoder();
+    this.#done(job, this.#decoder.decode(new Uint8Array(job.input), start, end, decodedBlock(job.decoded)));
+  }
+
+  /** Hands the first blocks to workers that have room for them. */
+  #dispatch(): void {
+    for (;;) {
+      const member = this.#pending.length > 0 ? this.#leastBusy() : undefined;
+      const next = member && this.#pending.shift();
+      if (!member || !next) return;
+      const { job, start, end } = next;
+      const request: BlockRequest = { id: this.#nextId++, input: job.input, start, end, output: job.decoded };
+      this.#jobs.set(request.id, { job, member });
+      member.queued++;
+      member.worker.postMessage(request);
+    }
+  }
+
+  #leastBusy(): Member | undefined {
     let best: Member | undefined;
     for (const member of this.#members) if (!best || member.queued < best.queued) best = member;
-    return best && (best.queued === 0 || this.#members.length === this.#size) ? best : this.#start();
+    if (best?.queued !== 0 && this.#members.length < this.#size) return this.#start();
+    return best && best.queued < blocksAhead ? best : undefined;
   }
 
   #start(): Member {
@@ -136,6 +170,7 @@ export class BlockPool {
     this.#jobs.delete(id);
     found.member.queued--;
     this.#done(found.job, result);
+    this.#dispatch();
     this.#wake?.();
   }
 
