@@ -39,6 +39,7 @@ export class Worker {
   /** Disks that were added before the flash began. */
   readonly #early: Given[] = [];
   #broken: FailureReport | undefined;
+  #greeted = false;
   #image: HelperImage | undefined;
 
   /** `lines` and `disks` are the sockets that lead to the keeper, `signal` is aborted by a signal to this process. */
@@ -57,7 +58,8 @@ export class Worker {
       .on('error', () => {})
       .on('close', () => this.#abandoned());
     const outcome = await this.#work();
-    this.#printer.say({ kind: 'finished', outcome });
+    // A conversation that has not begun has no last word: the app tells from the exit that nothing came of it.
+    if (this.#greeted) this.#printer.say({ kind: 'finished', outcome });
     await this.#printer.end(5000);
     this.#keeper.destroy();
     if (outcome === 'cancelled') return ExitCode.cancelled;
@@ -67,6 +69,7 @@ export class Worker {
   #hear(line: ToWorker): void {
     switch (line.kind) {
       case 'reply':
+        this.#greeted = true;
         this.#printer.say(line.reply);
         break;
       case 'begin':
@@ -105,12 +108,13 @@ export class Worker {
   #abandoned(): void {
     for (const answer of this.#rereads.values()) answer(false);
     this.#rereads.clear();
+    this.#broken ??= failure('HELPER_HALVED', {}).report();
     this.#cancelled();
   }
 
   async #work(): Promise<HelperOutcome> {
     const first = await this.#first.promise;
-    if (first === 'refused' || first === 'cancelled') return first;
+    if (first === 'refused' || first === 'cancelled') return this.#broken ? this.#ended(null) : first;
     const { job, disks } = first;
     this.#image = job.image;
     const given = job.targets.map((target, index) => this.#receive(target, disks[index] ?? null));
@@ -160,6 +164,7 @@ export class Worker {
   /** Ends a job whose image was not written. */
   #ended(problem: Failure | null): HelperOutcome {
     if (this.#broken) {
+      if (!this.#greeted) return 'failed';
       this.#printer.say({ kind: 'refused', scope: 'job', target: null, failure: this.#broken });
       return 'failed';
     }

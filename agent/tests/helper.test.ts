@@ -426,6 +426,9 @@ for (const moment of [
           } else {
             assert.ok(isZero(content.subarray(0, MiB)), 'the disk looks blank');
           }
+          if (way === 'kill the keeper' && moment !== 'while verifying') {
+            assert.deepEqual([peer.outcome, peer.refusals], ['failed', ['HELPER_HALVED']], peer.told());
+          }
           if (way === 'cancel' && moment !== 'while verifying') assert.equal(peer.outcome, 'cancelled');
         }),
       ),

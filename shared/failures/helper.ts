@@ -23,6 +23,12 @@ export const helperFailures = {
       `The helper ended before it said how the flash went${d.said ? `; the last thing it said was: ${d.said}` : ''}.`,
     'Take the disks for unfinished and flash them again. It may have been ended by somebody, or have run out of memory.',
   ),
+  HELPER_HALVED: entry<None>(
+    failed,
+    500,
+    () => 'The part of the helper that holds the disks was ended, so the flash was ended, too.',
+    'Flash the disks again.',
+  ),
   HELPER_RIGHTS: entry<{ problem: string }>(
     failed,
     500,
