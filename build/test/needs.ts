@@ -57,6 +57,7 @@ const others: readonly { readonly file: string; readonly debian: string }[] = [
   { file: '/usr/share/seabios/bios-256k.bin', debian: 'seabios' },
   { file: '/usr/lib/grub/x86_64-efi/normal.mod', debian: 'grub-efi-amd64-bin' },
   { file: '/usr/lib/ipxe/undionly.kpxe', debian: 'ipxe' },
+  { file: '/usr/lib/ipxe/qemu/pxe-virtio.rom', debian: 'ipxe-qemu' },
   { file: '/usr/share/OVMF/OVMF_CODE_4M.fd', debian: 'ovmf' },
   { file: '/usr/lib/python3/dist-packages/fusepy.py', debian: 'python3-fusepy' },
   { file: '/usr/lib/python3/dist-packages/dbus', debian: 'python3-dbus' },
