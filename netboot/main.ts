@@ -29,6 +29,8 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     case '':
     case 'serve':
       return (await import('./commands/serve.ts')).serve(loaded);
+    case 'doctor':
+      return (await import('./commands/doctor.ts')).doctor();
     case 'explain':
       return (await import('./commands/explain.ts')).explainCommand(loaded, own);
     case 'audit verify':

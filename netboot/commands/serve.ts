@@ -1,9 +1,13 @@
 import { ExitCode } from '../../shared/failure.ts';
 import { startAppliance } from '../appliance.ts';
 import type { Loaded } from '../config/load.ts';
+import { giveUpRoot } from './rights.ts';
 
 /** Runs the appliance until SIGINT or SIGTERM. */
-export async function serve({ config }: Loaded): Promise<ExitCode> {
+export async function serve(loaded: Loaded): Promise<ExitCode> {
+  const { config } = loaded;
+  const rights = giveUpRoot(loaded);
+  if (rights !== null) process.stderr.write(`${rights}\n`);
   const appliance = await startAppliance({ config });
   for (const { address, port, secure, plane } of appliance.listening) {
     const host = address.includes(':') ? `[${address}]` : address;

@@ -16,6 +16,9 @@ const SO_BROADCAST = 6;
 const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
 const SO_RCVBUFFORCE = 33;
+// udp(7)
+const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
 // prctl(2)
 const PR_CAPBSET_DROP = 24;
 const PR_SET_KEEPCAPS = 8;
@@ -128,6 +131,16 @@ export function datagramSocket(wanted: DatagramSocket): number {
 /** Changes whether others may share the port of a bound socket: socket(7) SO_REUSEADDR. */
 export function setShared(descriptor: number, shared: boolean): void {
   setNumber(descriptor, SO_REUSEADDR, shared ? 1 : 0);
+}
+
+/**
+ * udp(7) UDP_SEGMENT: the kernel cuts each longer datagram that is sent into ones of `bytes`. Linux since 4.18; before,
+ * ENOPROTOOPT.
+ */
+export function setSegment(descriptor: number, bytes: number): void {
+  const value = Buffer.alloc(4);
+  value.writeInt32LE(bytes);
+  checked('setsockopt', library().setsockopt(descriptor, SOL_UDP, UDP_SEGMENT, value, 4));
 }
 
 /** close(2) */

@@ -17,6 +17,12 @@ export const networkFailures = {
       `${d.protocol} needs port ${d.port} on ${d.interface}, and this process may not open ports below 1024.`,
     'Start bty-web as root (it gives the rights up at once), give it CAP_NET_BIND_SERVICE, or let systemd hand it the sockets; bty-web doctor says what holds.',
   ),
+  NO_SUCH_USER: entry<{ user: string }>(
+    misuse,
+    500,
+    (d) => `bty-web is to run as "${d.user}", and this machine has no such user.`,
+    'Make it with useradd --system, name another with --user, or stay root with --user root.',
+  ),
   NO_SUCH_INTERFACE: entry<{ interface: string; known: string }>(
     misuse,
     404,

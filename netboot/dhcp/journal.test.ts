@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Journal, readJournal } from './journal.ts';
+
+async function inFolder(use: (path: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'bty-journal-'));
+  try {
+    await use(join(folder, 'journal'));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function recordsOf(path: string): Promise<{ records: unknown[]; damaged: number }> {
+  const records: unknown[] = [];
+  const { damaged } = await readJournal(path, (record) => records.push(record));
+  return { records, damaged };
+}
+
+test('what was appended is read again, in order', () =>
+  inFolder(async (path) => {
+    const journal = await Journal.open({ path, snapshot: () => ['first'] });
+    await Promise.all([journal.append({ number: 1 }), journal.append('zwei\nLinien'), journal.append(3)]);
+    await journal.close();
+    assert.deepEqual(await recordsOf(path), {
+      records: ['first', { number: 1 }, 'zwei\nLinien', 3],
+      damaged: 0,
+    });
+  }));
+
+test('a torn last line and altered lines are left out, and the others stay', () =>
+  inFolder(async (path) => {
+    const journal = await Journal.open({ path, snapshot: () => [] });
+    for (const number of [1, 2, 3]) await journal.append({ number });
+    await journal.close();
+    const text = await readFile(path, 'latin1');
+    await writeFile(path, text.replace('"number":2', '"number":7'));
+    await appendFile(path, '1234abcd {"numb');
+    assert.deepEqual(await recordsOf(path), { records: [{ number: 1 }, { number: 3 }], damaged: 2 });
+  }));
+
+test('a missing journal is empty', () =>
+  inFolder(async (path) => {
+    assert.deepEqual(await recordsOf(path), { records: [], damaged: 0 });
+  }));
+
+test('records that wait together share a sync, and each hears of it after it is in the file', () =>
+  inFolder(async (path) => {
+    const journal = await Journal.open({ path, snapshot: () => [] });
+    let confirmed = 0;
+    await Promise.all(
+      Array.from({ length: 5000 }, async (_, number) => {
+        await journal.append({ number });
+        confirmed++;
+      }),
+    );
+    assert.equal(confirmed, 5000);
+    assert.equal((await recordsOf(path)).records.length, 5000);
+    await journal.close();
+  }));
+
+test('the file is written anew while appends go on, and nothing is lost or grows without end', () =>
+  inFolder(async (path) => {
+    const state = new Map<number, number>();
+    const snapshot = () => [...state].map(([key, value]) => ({ key, value }));
+    const journal = await Journal.open({ path, snapshot, slack: 300 });
+    let largest = 0;
+    for (let round = 0; round < 60; round++) {
+      const writes = Array.from({ length: 50 }, (_, key) => {
+        state.set(key, round);
+        return journal.append({ key, value: round });
+      });
+      await Promise.all(writes);
+      largest = Math.max(largest, (await stat(path)).size);
+    }
+    await journal.close();
+    const read = new Map<number, number>();
+    const { damaged } = await readJournal(path, (record) => {
+      const { key, value } = record as { key: number; value: number };
+      read.set(key, value);
+    });
+    assert.equal(damaged, 0);
+    assert.deepEqual(read, state);
+    assert.ok(largest < 60_000, `${largest} bytes for 50 values`);
+  }));
+
+test('when the disk refuses, nothing is confirmed any more', () =>
+  inFolder(async (path) => {
+    let told = 0;
+    const journal = await Journal.open({
+      path,
+      snapshot: () => [],
+      onFailure: () => {
+        told++;
+      },
+    });
+    await journal.append(1);
+    // The descriptor is closed behind its back, as a disk that went away would refuse.
+    await journal.close();
+    await assert.rejects(journal.append(2), { code: 'LEASES_NOT_SAVED' });
+    await assert.rejects(journal.append(3), { code: 'LEASES_NOT_SAVED' });
+    assert.equal(told, 1);
+  }));
