@@ -6,7 +6,7 @@ import { Check } from 'typebox/value';
 import { type BootOverride, DhcpSettings } from '../../shared/contract/dhcp.ts';
 import { failure } from '../../shared/failure.ts';
 import type { Part } from '../appliance.ts';
-import { survey } from '../boot/binaries.ts';
+import { bootFilesOf } from '../boot/part.ts';
 import type { Config } from '../config/settings.ts';
 import type { Listening } from '../http/server.ts';
 import type { Services } from '../services.ts';
@@ -98,8 +98,12 @@ export class Dhcp implements Part {
     this.services = services;
     this.folder = folder;
     this.store = store;
-    const files = bootFiles(services.config, services.clock);
-    this.boot = bootPolicy(port, files, () => this.server.current);
+    const files = bootFilesOf(services);
+    this.boot = bootPolicy(
+      port,
+      (file) => files.has(file),
+      () => this.server.current,
+    );
     this.server = new DhcpServer({
       store,
       boot: () => this.boot,
@@ -207,20 +211,6 @@ export class Dhcp implements Part {
     for (const end of this.closers) end();
     await this.server.close();
     await this.store.close();
-  };
-}
-
-/** Whether a boot file is here, looked up at most once in a few seconds. */
-function bootFiles(config: Config, clock: () => number): (file: string) => boolean {
-  let at = Number.NEGATIVE_INFINITY;
-  let known: ReadonlySet<string> = new Set();
-  return (file) => {
-    if (clock() - at > 5000) {
-      at = clock();
-      const folders = { operator: [config.bootDir], built: join(config.stateDir, 'boot', 'built') };
-      known = new Set(survey(folders).found.keys());
-    }
-    return known.has(file);
   };
 }
 

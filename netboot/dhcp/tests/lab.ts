@@ -117,6 +117,9 @@ export class Lab {
   }
 }
 
+/** Milliseconds that a line is waited for. */
+const patience = 30_000;
+
 function watch(child: ChildProcess): Running {
   const lines: string[] = [];
   let text = '';
@@ -153,9 +156,14 @@ function watch(child: ChildProcess): Running {
         const found = lines.filter(wanted)[skip];
         if (found === undefined && !isOver) return;
         listeners.delete(look);
+        clearTimeout(late);
         if (found !== undefined) resolve(found);
         else reject(new Error(`the program ended before: ${text}`));
       };
+      const late = setTimeout(() => {
+        listeners.delete(look);
+        reject(new Error(`nothing of the kind was printed in ${patience / 1000} s: ${text.slice(-2000)}`));
+      }, patience);
       listeners.add(look);
       look();
     });
