@@ -47,6 +47,10 @@ const tools: Readonly<Record<string, string>> = {
   pkttyagent: 'polkitd',
   'dbus-daemon': 'dbus',
   Xvfb: 'xvfb',
+  dhclient: 'isc-dhcp-client',
+  dhcrelay: 'isc-dhcp-relay',
+  perfdhcp: 'kea-admin',
+  tcpdump: 'tcpdump',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [
   { file: '/usr/lib/x86_64-linux-gnu/libgtk-3.so.0', debian: 'libgtk-3-0' },
