@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { failure } from '../shared/failure.ts';
 import { Access } from './access/access.ts';
 import { LiveSystems } from './boot/live.ts';
+import { bootFilesOf, bootFilesPart } from './boot/part.ts';
 import type { Config } from './config/settings.ts';
 import { dhcpPart } from './dhcp/part.ts';
 import { Hub } from './events/hub.ts';
@@ -22,6 +23,7 @@ import { coreReadiness } from './readiness.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
 import { holdState } from './store/lock.ts';
+import { tftpPart } from './tftp/part.ts';
 import { upkeepPart } from './upkeep.ts';
 import { version } from './version.ts';
 
@@ -38,7 +40,7 @@ export type PartStarter = (
 ) => Promise<Part | null> | Part | null;
 
 /** What is started after HTTP, in this order, and closed in the opposite one. */
-const parts: readonly PartStarter[] = [upkeepPart, dhcpPart];
+const parts: readonly PartStarter[] = [upkeepPart, bootFilesPart, dhcpPart, tftpPart];
 
 export interface ApplianceOptions {
   readonly config: Config;
@@ -139,7 +141,7 @@ function makeServices(
     machines,
     boots: new Boots(needs, machines, tickets, images),
     images,
-    builtinBootFile: async () => null,
+    builtinBootFile: async (name) => bootFilesOf({ config, clock }).program(name),
     live,
     fingerprint: () => fingerprint,
     ending,

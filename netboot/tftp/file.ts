@@ -22,11 +22,11 @@ export function fileOfBytes(bytes: Uint8Array): TftpFile {
 const ahead = 1 << 20;
 
 /** A file that is too large to keep: it is read in pieces of 1 MiB that are read ahead. */
-export async function fileOfPath(path: string): Promise<TftpFile> {
+export async function fileOfPath(path: string): Promise<TftpFile & { readonly changed: number }> {
   const handle = await open(path, 'r');
   try {
-    const { size } = await handle.stat();
-    return new Piecewise(handle, size);
+    const { size, mtimeMs } = await handle.stat();
+    return new Piecewise(handle, size, mtimeMs);
   } catch (error) {
     await handle.close();
     throw error;
@@ -35,13 +35,16 @@ export async function fileOfPath(path: string): Promise<TftpFile> {
 
 class Piecewise implements TftpFile {
   readonly size: number;
+  /** Milliseconds since 1970 of its last change. */
+  readonly changed: number;
   readonly #handle: FileHandle;
   #start = 0;
   #piece: Uint8Array = new Uint8Array(0);
   #closed = false;
   #reading: Promise<unknown> = Promise.resolve();
 
-  constructor(handle: FileHandle, size: number) {
+  constructor(handle: FileHandle, size: number, changed: number) {
+    this.changed = changed;
     this.#handle = handle;
     this.size = size;
   }

@@ -60,6 +60,8 @@ export interface TftpCounts {
   readonly bytes: number;
 }
 
+/** Bytes of the largest block that may go together with others: as long as two fit one datagram. */
+export const longestBlock = 32_000;
 const ticking = 25;
 /** Transfers that nobody acknowledged yet make room for others after this time. */
 const unprovenFor = 2000;
