@@ -28,6 +28,10 @@ export const defaults: FlashOptions = {
 };
 
 const slotsPerFurtherDisk = 2;
+/** Where unpacking takes long, every disk keeps up with less, and the unpackers need the memory themselves. */
+const slowRoom = { slotBytes: 2 << 20, slots: 4 };
+const isSlow = ({ reading }: FlashPlan): boolean =>
+  reading.kind === 'packed' && (reading.packed.packing === 'bz2' || reading.packed.packing === 'xz');
 /** Milliseconds that disks which are ready wait for those that are still being opened. */
 const beginPatience = 1000;
 const now = () => performance.now();
@@ -153,10 +157,11 @@ class Run {
   ): Promise<void> {
     // Who takes part: all until the disks are ready, then those that are, less those that go their own way.
     let members = [...lanes];
-    const slots = this.#options.slots + slotsPerFurtherDisk * (lanes.length - 1);
+    const room = isSlow(this.#plan) ? slowRoom : this.#options;
+    const slots = Math.min(room.slots, this.#options.slots) + slotsPerFurtherDisk * (lanes.length - 1);
     const pass = new Pass(this.#plan, {
       slots,
-      slotBytes: this.#options.slotBytes,
+      slotBytes: Math.min(room.slotBytes, this.#options.slotBytes),
       signal: this.#control.signal,
       patience: lanes.length > 1 && this.#plan.source.reopenable ? this.#options.patience : 0,
       onEvict: (writer) => {

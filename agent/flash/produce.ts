@@ -95,7 +95,8 @@ export interface PackedSource {
 
 /** A packed image: its stored bytes go through an input ring to the unpack worker, which fills the ring. */
 export async function* producePacked(source: PackedSource, ring: Ring, meter: Meter): AsyncGenerator<Filled> {
-  const input = Ring.create(inputSlots, inputSlotBytes);
+  // A second of reading holds what bzip2 unpacks in many.
+  const input = Ring.create(source.packed.packing === 'bz2' ? 2 : inputSlots, inputSlotBytes);
   const { packed, image } = source;
   const data: UnpackWorkerData = { packed, image, input: input.handle, output: ring.handle };
   const worker = startWorker('unpack', data);
