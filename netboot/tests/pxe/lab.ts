@@ -34,6 +34,7 @@ export class Lab {
   readonly address = '10.77.0.1';
   readonly folder: string;
   readonly #namespace: string;
+  readonly #router: string;
   readonly #running = new Set<LabProcess>();
 
   static async create(taps: number): Promise<Lab> {
@@ -44,12 +45,14 @@ export class Lab {
       await lab.#ip('link', 'set', 'lo', 'up');
       await lab.#ip('link', 'add', 'br0', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0');
       await lab.#ip('addr', 'add', `${lab.address}/24`, 'dev', 'br0');
-      await lab.#ip('addr', 'add', 'fd77::1/64', 'dev', 'br0', 'nodad');
       await lab.#ip('link', 'set', 'br0', 'up');
-      // A bridge has a carrier when one of its ports has: like a switch that is on before any machine is.
-      await lab.#ip('link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1');
+      // The router is a host of its own. Its cable also keeps the bridge up, like a switch that is always on.
+      await execute('ip', ['netns', 'add', lab.#router]);
+      await lab.#ip('link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'r0', 'netns', lab.#router);
       await lab.#ip('link', 'set', 'v0', 'master', 'br0', 'up');
-      await lab.#ip('link', 'set', 'v1', 'up');
+      await execute('ip', ['-n', lab.#router, 'addr', 'add', '10.77.0.2/24', 'dev', 'r0']);
+      await execute('ip', ['-n', lab.#router, 'addr', 'add', 'fd77::1/64', 'dev', 'r0', 'nodad']);
+      await execute('ip', ['-n', lab.#router, 'link', 'set', 'r0', 'up']);
       for (let index = 0; index < taps; index++) {
         await lab.#ip('tuntap', 'add', 'dev', `t${index}`, 'mode', 'tap');
         await lab.#ip('link', 'set', `t${index}`, 'master', 'br0', 'up');
@@ -64,6 +67,7 @@ export class Lab {
   private constructor(folder: string, namespace: string) {
     this.folder = folder;
     this.#namespace = namespace;
+    this.#router = `${namespace}-r`;
   }
 
   /**
@@ -76,9 +80,9 @@ export class Lab {
       '--dhcp-authoritative',
       '--no-ping',
     ];
-    return this.start('dnsmasq', 'dnsmasq', [
+    return this.#start(this.#router, 'dnsmasq', 'dnsmasq', [
       ...['--keep-in-foreground', '--conf-file=/dev/null', '--log-facility=-', '--port=0', '--log-dhcp'],
-      ...['--interface=br0', '--bind-interfaces', '--except-interface=lo', '--leasefile-ro', '--user=root'],
+      ...['--interface=r0', '--bind-interfaces', '--except-interface=lo', '--leasefile-ro', '--user=root'],
       ...['--enable-ra', '--dhcp-range=fd77::,ra-only'],
       ...(addresses ? leases : []),
     ]);
@@ -92,14 +96,22 @@ export class Lab {
   }
 
   /** Starts a program in the lab that runs until it is stopped. */
-  async start(name: string, program: string, args: readonly string[], environment = {}): Promise<LabProcess> {
+  start(name: string, program: string, args: readonly string[]): Promise<LabProcess> {
+    return this.#start(this.#namespace, name, program, args);
+  }
+
+  async #start(
+    namespace: string,
+    name: string,
+    program: string,
+    args: readonly string[],
+  ): Promise<LabProcess> {
     const log = join(this.folder, `${name}.log`);
     const out = createWriteStream(log, { flags: 'a' });
     await once(out, 'open');
     // "ip netns exec" becomes the program, so the process is the program's own.
-    const child = spawn('ip', ['netns', 'exec', this.#namespace, program, ...args], {
+    const child = spawn('ip', ['netns', 'exec', namespace, program, ...args], {
       stdio: ['ignore', out, out],
-      env: { ...process.env, ...environment },
     });
     const running = new Running(name, log, child);
     this.#running.add(running);
@@ -133,7 +145,8 @@ export class Lab {
   /** Stops everything and takes the network away. */
   async close(): Promise<void> {
     await Promise.all([...this.#running].map((each) => each.stop('SIGKILL')));
-    await execute('ip', ['netns', 'del', this.#namespace]).catch(() => {});
+    for (const namespace of [this.#namespace, this.#router])
+      await execute('ip', ['netns', 'del', namespace]).catch(() => {});
     if (process.env.BTY_KEEP_LAB !== '1') await rm(this.folder, { recursive: true, force: true });
   }
 
