@@ -1,8 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cliDocument } from '../agent/cli/document.ts';
+import { httpDocument } from '../netboot/http/document.ts';
 
 /** Writes the parts of docs/ that are made from the program itself. */
 const docs = join(import.meta.dirname, '..', 'docs');
 mkdirSync(docs, { recursive: true });
 writeFileSync(join(docs, 'cli.md'), cliDocument());
+writeFileSync(join(docs, 'http-api.md'), httpDocument());

@@ -44,7 +44,7 @@ export const rules: readonly Rule[] = [
   },
   {
     folder: 'build',
-    folders: ['agent', 'shared'],
+    folders: ['agent', 'netboot', 'shared'],
     node: true,
     packages: ['electron', 'electron-builder', 'esbuild', 'postject', 'vite'],
   },

@@ -4,6 +4,7 @@ import { accessRoutes } from './access.ts';
 import { bootRoutes } from './boot.ts';
 import { dhcpRoutes } from './dhcp.ts';
 import { eventRoutes } from './events.ts';
+import { formRoutes } from './forms.ts';
 import { imageRoutes } from './images.ts';
 import { jobRoutes } from './jobs.ts';
 import { machineRoutes } from './machines.ts';
@@ -22,4 +23,5 @@ export const routes: readonly Routes[] = [
   bootRoutes,
   jobRoutes,
   dhcpRoutes,
+  formRoutes,
 ];
