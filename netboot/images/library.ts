@@ -16,6 +16,7 @@ import { digestOf, isPlainName, plainName } from './name.ts';
 import type { Received } from './receive.ts';
 import { readSidecar, writeSidecar } from './sidecar.ts';
 import type { LocalFile } from './unify.ts';
+import { gunzipToNowhere } from './unpack.ts';
 import { codeOf } from './words.ts';
 
 export interface LibraryOptions {
@@ -72,6 +73,7 @@ export class Library {
         if (job.status === 'failed') options.onHashFailed(job.key, job.error ?? '');
       },
     });
+    jobs.register('check', { parallel: 1, work: (job, tools) => this.#check(job, tools) });
     jobs.register('verify', { parallel: 1, work: (job, tools) => this.#verify(job, tools) });
   }
 
@@ -100,6 +102,7 @@ export class Library {
       format: known?.facts.format || (formatByName(name) ?? ''),
       virtualBytes: known?.facts.virtualBytes ?? null,
       problem: known?.facts.problem ?? null,
+      checked: known?.facts.checked ?? false,
     }));
   }
 
@@ -149,6 +152,7 @@ export class Library {
       const known = { state, sha256, facts };
       if (isImageName(name)) await writeSidecar(path, sha256).catch(this.#options.onFault);
       await this.images.remember(name, known);
+      await this.#askCheck('images', name, known);
       await this.#options.jobs.note('hash', name, null, { sha256 }, size);
       return known;
     } finally {
@@ -159,6 +163,7 @@ export class Library {
   /** Takes note of a file in the cache whose digest was verified on the way. */
   async fetched(sha256: string, facts: FileFacts): Promise<void> {
     await this.cache.remember(sha256, facts);
+    await this.#askCheck('cache', sha256, facts);
   }
 
   /** Asks for the digest of a file; one that is known already costs nothing. Rejects with HASH_FILE_UNKNOWN. */
@@ -263,6 +268,7 @@ export class Library {
     const problem = await this.#reconcile(path, known, before);
     const kept = problem === null ? known : { ...known, facts: { ...known.facts, problem } };
     await this.images.remember(name, kept);
+    await this.#askCheck('images', name, kept);
     this.#options.onHashed(name, kept);
     return { sha256: kept.sha256 };
   }
@@ -279,6 +285,40 @@ export class Library {
       if (codeOf(error) === null) throw error;
     });
     return known.facts.problem;
+  }
+
+  /** Only unpacking tells how large the disk in a gz is; that takes its time, and nobody waits for it. */
+  async #askCheck(label: 'images' | 'cache', name: string, { facts, state }: FileFacts): Promise<void> {
+    if (facts.checked || facts.problem !== null || facts.packing !== 'gz') return;
+    await this.#options.jobs.ask('check', `${label}/${name}`, null, { outdated: true, total: state.size });
+  }
+
+  async #check(job: Job, tools: JobTools): Promise<unknown> {
+    const [label = '', name = ''] = job.key.split('/');
+    const folder = label === 'cache' ? this.cache : this.images;
+    const found = await folder.open(name);
+    const known = folder.remembered(name);
+    try {
+      // It changed since: what it is now is looked at anew.
+      if (!found || !known || found.sha256 !== known.sha256) return null;
+      const { handle, state } = found.opened;
+      const unpacked = await gunzipToNowhere(handle, tools.signal, (stored) =>
+        tools.progress(stored, state.size),
+      );
+      if (!sameState(state, stateOf(await handle.stat({ bigint: true })))) return null;
+      const whole = unpacked.kind === 'whole';
+      const layout = known.facts.format.startsWith('qcow2') ? 'qcow2' : 'raw';
+      const facts = {
+        ...known.facts,
+        checked: whole,
+        virtualBytes: whole && layout === 'raw' ? unpacked.bytes : null,
+        problem: whole ? null : unpacked.problem,
+      };
+      await folder.remember(name, { ...known, facts });
+      return { bytes: whole ? unpacked.bytes : null };
+    } finally {
+      await found?.opened.handle.close();
+    }
   }
 
   async #verify(job: Job, tools: JobTools): Promise<unknown> {

@@ -2,6 +2,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { formatName, guessByName, type Layout, type Packing } from '../../shared/image.ts';
+import { walkFrames } from './zstwalk.ts';
 
 /** What is told of an image besides its digest. */
 export interface ImageFacts {
@@ -9,8 +10,12 @@ export interface ImageFacts {
   readonly format: string;
   /** Bytes of the disk that the image fills, null when only unpacking it would tell. */
   readonly virtualBytes: number | null;
-  /** What is wrong with the file as far as a look tells, null when nothing is. */
+  /** What is wrong with the file as far as it was looked at, null when nothing is. */
   readonly problem: string | null;
+  /** The packing, if any, was followed to the end of the file and is whole. */
+  readonly checked: boolean;
+  /** How it is packed, by its content. */
+  readonly packing: Packing;
 }
 
 /** Bytes of a file: at most `length` from `position` on. */
@@ -55,11 +60,27 @@ export async function lookAt(name: string, size: number, read: Reader): Promise<
   else if (named?.layout === 'qcow2' && named.packing === 'raw' && !start.startsWith(qcow2Magic))
     problem = 'its name says qcow2, its content does not';
   const format = problem === null && found !== null && announced === '' ? found : announced || (found ?? '');
-  return {
-    format,
-    virtualBytes: problem === null ? await diskBytes(packing, layout, head, size, read) : null,
-    problem,
-  };
+  if (problem !== null) return { format, virtualBytes: null, problem, checked: false, packing };
+  if (packing === 'zst') return { format, packing, ...(await zstFacts(layout, size, read)) };
+  const virtualBytes = await diskBytes(packing, layout, head, size, read);
+  return { format, virtualBytes, problem, checked: packing === 'raw', packing };
+}
+
+async function zstFacts(
+  layout: Layout,
+  size: number,
+  read: Reader,
+): Promise<Pick<ImageFacts, 'virtualBytes' | 'problem' | 'checked'>> {
+  const walk = await walkFrames(size, read);
+  switch (walk.kind) {
+    case 'whole':
+      // Of a packed qcow2 only the packed bytes are told.
+      return { virtualBytes: layout === 'raw' ? walk.bytes : null, problem: null, checked: true };
+    case 'unfinished':
+      return { virtualBytes: null, problem: null, checked: false };
+    case 'damaged':
+      return { virtualBytes: null, problem: walk.problem, checked: false };
+  }
 }
 
 async function diskBytes(
@@ -73,33 +94,8 @@ async function diskBytes(
   if (layout === 'qcow2')
     return packing === 'raw' ? safe(head.length >= 32 ? head.readBigUInt64BE(24) : null) : null;
   if (packing === 'raw') return size;
-  if (packing === 'zst') return frameBytes(head, size);
   if (packing === 'xz') return xzBytes(size, read);
   return null;
-}
-
-/** Content size of the first frame (RFC 8878, 3.1.1.1), when that is all the file can hold: one declared frame. */
-function frameBytes(head: Buffer, size: number): number | null {
-  if (head.length < 18) return null;
-  const descriptor = head[4] ?? 0;
-  const single = (descriptor & 0x20) !== 0;
-  const kind = descriptor >> 6;
-  const at = 5 + (single ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] ?? 0);
-  const declared = (): number | null => {
-    switch (kind) {
-      case 0:
-        return single ? (head[at] ?? null) : null;
-      case 1:
-        return head.readUInt16LE(at) + 256;
-      case 2:
-        return head.readUInt32LE(at);
-      default:
-        return safe(head.readBigUInt64LE(at));
-    }
-  };
-  const bytes = declared();
-  // Many small frames in one file (pzstd) declare only their own share each.
-  return bytes !== null && bytes >= size ? bytes : null;
 }
 
 const mostIndexBytes = 4 * 1024 * 1024;

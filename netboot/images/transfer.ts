@@ -3,20 +3,19 @@
  * of them only once the digest of all is right, so that nobody can take a wrong file for a finished one.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { redacted } from '../../shared/address.ts';
 import { Failure, failure } from '../../shared/failure.ts';
 import type { Content } from '../http/file.ts';
 import type { Origin } from './manifest.ts';
+import { piecesOf } from './pieces.ts';
 import { openRemote } from './remote.ts';
 import { checkFree, freeBytes } from './room.ts';
 import { codeOf, problemOf } from './words.ts';
 
 /** Bytes at the end that are held back until the whole is verified. */
 const heldBack = 64 * 1024;
-const pieceBytes = 1024 * 1024;
 const mostAttempts = 6;
 
 export interface TransferOptions {
@@ -243,11 +242,7 @@ class Transfer {
     if (size === 0) return;
     // Without a digest to check against in the end, nothing proves that the rest belongs to it.
     if (this.#options.sha256 === null || (expected !== null && size > expected)) return this.#startOver();
-    const stream = createReadStream(this.#options.partial, {
-      highWaterMark: pieceBytes,
-      signal: this.#options.signal,
-    });
-    for await (const piece of stream as AsyncIterable<Buffer>) {
+    for await (const piece of piecesOf(this.#handle, this.#options.signal)) {
       this.#hash.update(piece);
       this.#done += piece.length;
     }
@@ -288,12 +283,7 @@ class Transfer {
     try {
       const { size } = await source.stat();
       await this.#expect(size);
-      const stream = source.createReadStream({
-        highWaterMark: pieceBytes,
-        autoClose: false,
-        signal: this.#options.signal,
-      });
-      for await (const piece of stream as AsyncIterable<Buffer>) await this.#take(piece, size);
+      for await (const piece of piecesOf(source, this.#options.signal)) await this.#take(piece, size);
     } finally {
       await source.close();
     }

@@ -21,6 +21,8 @@ export interface UnifiedImage {
   readonly cached: boolean;
   /** What is wrong with it, as far as it was looked at. */
   readonly problem: string | null;
+  /** Its packing, if any, was followed to its end and is whole. */
+  readonly checked: boolean;
 }
 
 export interface LocalFile {
@@ -31,6 +33,7 @@ export interface LocalFile {
   readonly format: string;
   readonly virtualBytes: number | null;
   readonly problem: string | null;
+  readonly checked: boolean;
 }
 
 export interface Known {
@@ -49,9 +52,18 @@ export function unify({ local, manifest, rows, cached }: Known): UnifiedImage[] 
     const present = byDigest.get(image.sha256);
     byDigest.set(image.sha256, present ? merged(present, image) : image);
   };
-  for (const { name, path, size, sha256, format, virtualBytes, problem } of local) {
+  for (const { name, path, size, sha256, format, virtualBytes, problem, checked } of local) {
     const places = [{ kind: 'local', location: path }] as const;
-    const image = { names: [name], format, sizeBytes: size, virtualBytes, places, cached: true, problem };
+    const image = {
+      names: [name],
+      format,
+      sizeBytes: size,
+      virtualBytes,
+      places,
+      cached: true,
+      problem,
+      checked,
+    };
     if (sha256 === null) unread.push({ ...image, sha256, cached: false });
     else add({ ...image, sha256 });
   }
@@ -66,13 +78,14 @@ export function unify({ local, manifest, rows, cached }: Known): UnifiedImage[] 
       places: [{ kind: 'manifest', location: entry.src }],
       cached: cached.has(entry.sha256),
       problem: null,
+      checked: false,
     });
   }
   const addresses = rows
     .filter(({ sha256 }) => sha256 === null)
     .map(({ name, src, format, size_bytes }): UnifiedImage => {
       const places = [{ kind: 'url', location: src }] as const;
-      const unknown = { sha256: null, virtualBytes: null, cached: false, problem: null };
+      const unknown = { sha256: null, virtualBytes: null, cached: false, problem: null, checked: false };
       return { names: [name], format: format ?? '', sizeBytes: size_bytes, places, ...unknown };
     });
   const byName = (one: UnifiedImage, other: UnifiedImage) =>
@@ -90,6 +103,7 @@ function merged(one: UnifiedImage, other: UnifiedImage): UnifiedImage {
     places: [...one.places, ...other.places],
     cached: one.cached || other.cached,
     problem: one.problem ?? other.problem,
+    checked: one.checked || other.checked,
   };
 }
 

@@ -305,6 +305,22 @@ test('an address without a digest is fetched by name, and learns its digest', as
   assert.deepEqual([row?.name, row?.sha256, row?.cached], ['rolling.img', sha256(bytes), true]);
 });
 
+test('a manifest may name files of this machine, beside it or anywhere', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const bytes = noise(2_500_000);
+  await writeFile(join(appliance.stateDir, 'beside.img'), bytes);
+  await writeManifest(
+    appliance,
+    entry('beside', 'beside.img', sha256(bytes)),
+    entry('absent', '/nowhere/absent.img', 'ab'.repeat(32)),
+    entry('odd', 'oras://host/x', 'cd'.repeat(32)),
+  );
+  assert.equal(await follow(`${appliance.url}/images/${sha256(bytes)}/x.img`).digest, sha256(bytes));
+  const answer = await value(appliance.ask(`/images/${'ab'.repeat(32)}`), 502);
+  assert.match(String(answer.detail), /no such file or directory/);
+  assert.equal((await appliance.ask(`/images/${'cd'.repeat(32)}`)).status, 404);
+});
+
 test('a broken manifest is told and keeps the rest working', async (context) => {
   const appliance = await startTestAppliance(context);
   await writeFile(join(appliance.stateDir, 'catalog.toml'), 'version = 1\n[[images]]\nname = 5\n');

@@ -6,6 +6,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { noise, sha256, until } from '../testing/files.ts';
 import { startTestAppliance, type TestAppliance } from '../testing.ts';
 
@@ -138,6 +139,24 @@ test('files that are dropped into the directory are found; a sidecar that says o
   assert.match(images[2]?.problem ?? '', /c\.img\.sha256 says that its SHA-256 is abab/);
   assert.equal(images[2]?.sha256, sha256('abc'));
   assert.equal((await appliance.ask('/images/link.img')).status, 404);
+});
+
+test('a gz is unpacked in the background, which tells the size of its disk or its damage', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const packed = Buffer.concat([gzipSync(noise(700_000)), gzipSync(noise(300_000))]);
+  await value(put(appliance, '/images/a.img.gz', packed));
+  await value(put(appliance, '/images/b.img.gz', packed.subarray(0, -1000)));
+  const images = await until('both are looked at', async () => {
+    const all = (await value(appliance.askAdmin('/catalog/images'))) as { images: Record<string, unknown>[] };
+    return all.images.every(({ checked, problem }) => checked || problem !== null) ? all.images : false;
+  });
+  assert.deepEqual(
+    [images[0]?.virtual_size_bytes, images[0]?.checked, images[0]?.problem],
+    [1_000_000, true, null],
+  );
+  assert.deepEqual([images[1]?.virtual_size_bytes, images[1]?.checked], [null, false]);
+  assert.match(String(images[1]?.problem), /gz stream is damaged: unexpected end of file/);
+  assert.equal(appliance.services.images.find(sha256(packed))?.virtualBytes, 1_000_000);
 });
 
 test('names that lead elsewhere are refused by every door', async (context) => {

@@ -40,6 +40,8 @@ export const CatalogImage = Type.Object({
   cached: Type.Boolean(),
   /** What is wrong with it as far as it was looked at. */
   problem: nullable(Type.String()),
+  /** Its packing, if any, was followed to its end and is whole. */
+  checked: Type.Boolean(),
 });
 export type CatalogImage = Static<typeof CatalogImage>;
 

@@ -62,6 +62,7 @@ export const imageRoutes: Routes = (app, services) => {
         sources: image.places.map((place) => ({ ...place })),
         cached: image.cached,
         problem: image.problem,
+        checked: image.checked,
       })),
       manifest: images.manifest.last?.path ?? null,
       manifest_problem: images.manifest.problem,
@@ -150,13 +151,21 @@ function entryOf(image: UnifiedImage, base: string) {
 
 async function sendImage(services: Services, call: Call): Promise<Answer> {
   const { images } = services;
+  const { request, reply } = call;
   const key = call.params.key ?? '';
-  const gone = goneSignal(call.reply.raw);
-  const { content, name } = await images.open(key, gone);
-  // A digest says nothing of the kind of file.
-  const type = digestOf(key) === key ? 'application/octet-stream' : typeOf(name);
-  call.reply.hijack();
-  await images.sender.send(call.request.raw, call.reply.raw, content, { name, type });
+  const gone = goneSignal(reply.raw);
+  try {
+    const { content, name } = await images.open(key, gone);
+    // A digest says nothing of the kind of file.
+    const type = digestOf(key) === key ? 'application/octet-stream' : typeOf(name);
+    reply.hijack();
+    await images.sender.send(request.raw, reply.raw, content, { name, type });
+  } catch (error) {
+    if (!gone.aborted) throw error;
+    // Whoever waited for an image to come is gone; there is nobody to tell.
+    reply.hijack();
+    reply.raw.destroy();
+  }
   return handled;
 }
 
