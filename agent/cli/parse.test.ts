@@ -101,7 +101,7 @@ test('unknown words name the nearest known one', () => {
   assert.match(flashProblem('--verif=full'), /did you mean "--verify"/);
   assert.match(problem('flsah'), /did you mean "flash"/);
   assert.match(problem('lits', 'disks'), /did you mean "list"/);
-  assert.match(problem('list', 'disk'), /did you mean "disks"/);
+  assert.match(problem('list', 'disk'), /did you mean "bty list disks"/);
   assert.match(problem('help', 'list', 'dsiks'), /did you mean "list disks"/);
   assert.match(problem('frobnicate'), /There is no command "frobnicate"\.$/);
 });

@@ -43,7 +43,10 @@ export function parse(args: readonly string[]): Parsed {
   }
   const path = `${first} ${second}`;
   if (isCommand(path)) return parseCommand(path, args.slice(2));
-  return misuse([first], unknown(`command after "${first}"`, second, seconds));
+  const close = nearest(second, seconds);
+  const whole = (words: readonly string[]) => words.map((word) => `"bty ${first} ${word}"`).join(' and ');
+  const instead = close === null ? `there is ${whole(seconds)}.` : `did you mean ${whole([close])}?`;
+  return misuse([first], `There is no command ${whole([visible(second)])}; ${instead}`);
 }
 
 /** The second words that may follow `group`. */

@@ -345,3 +345,15 @@ test('the tool is looked for in absolute folders, and busybox is passed over', a
     await rm(folder, { recursive: true });
   }
 });
+
+test('a short text behind a whole image is told as such, not called a cut', { skip: noXz }, async () => {
+  const packed = pack(image);
+  for (const text of ['x', 'hello\n']) {
+    const stored = Buffer.concat([packed, Buffer.from(text)]);
+    const found = await failsWith(unpackAll(xzUnpacker('a.xz'), stored), 'IMAGE_CORRUPT');
+    assert.match(found.message, /other data follows its end/);
+  }
+  await failsWith(unpackAll(xzUnpacker('a.xz'), packed.subarray(0, -1)), 'IMAGE_TRUNCATED');
+  const begun = Buffer.concat([packed, packed.subarray(0, 5)]);
+  await failsWith(unpackAll(xzUnpacker('a.xz'), begun), 'IMAGE_TRUNCATED');
+});

@@ -15,6 +15,25 @@ const pipeBytes = [4 << 20, 1 << 20] as const;
 /** Fewer stored bytes are no stream header: xz(1) then speaks of another format. */
 const magicBytes = 6;
 
+/** The footer of a stream, and less than a header of the next one (sections 2.1.1 and 2.1.2 of the format). */
+const tailBytes = 32;
+const magic = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00] as const;
+const footer = [0x59, 0x5a] as const;
+
+/** True when what stands behind the last footer is too short for a stream and does not begin as one. */
+function isFollowed(tail: Uint8Array): boolean {
+  for (let at = tail.length - 2; at >= 0; at--) {
+    if (tail[at] !== footer[0] || tail[at + 1] !== footer[1]) continue;
+    const rest = tail.subarray(at + 2);
+    return (
+      rest.length < 12 &&
+      rest.some((byte) => byte !== 0) &&
+      rest.some((byte, place) => byte !== (magic[place] ?? byte))
+    );
+  }
+  return false;
+}
+
 /** A pipe that an unpacker reads itself; null where only those of `spawn` are to be had. */
 export type PipeMaker = () => { readonly read: number; readonly write: number } | null;
 
@@ -42,6 +61,7 @@ class XzUnpacker implements Unpacker {
   readonly #pipes: PipeMaker;
   #child: XzChild | undefined;
   #stored = 0;
+  #tail: Uint8Array = new Uint8Array(0);
 
   constructor(tool: string, image: string, pipes: PipeMaker) {
     this.#tool = tool;
@@ -52,6 +72,7 @@ class XzUnpacker implements Unpacker {
   async push(input: Uint8Array, out: SlotWriter): Promise<void> {
     this.#child ??= new XzChild(this.#tool, out, this.#pipes);
     this.#stored += input.length;
+    this.#tail = Buffer.concat([this.#tail, input.subarray(-tailBytes)]).subarray(-tailBytes);
     if (!(await this.#child.write(input))) await this.#end(this.#child);
   }
 
@@ -93,6 +114,9 @@ class XzUnpacker implements Unpacker {
       );
     }
     const problem = about.slice(about.indexOf(mark) + mark.length, 300);
+    if (isFollowed(this.#tail)) {
+      return failure('IMAGE_CORRUPT', { image, format, problem: 'other data follows its end' });
+    }
     if (problem.startsWith('Unexpected end of input') || this.#stored < magicBytes) {
       return failure('IMAGE_TRUNCATED', { image, format, offset: this.#stored });
     }
