@@ -151,5 +151,8 @@ function zlibFailure(
       feature: 'a window of more than 128 MiB (zstd --long)',
     });
   }
-  return failure('IMAGE_CORRUPT', { image, format, problem: problem.message, offset });
+  // An image is taken for gzip by its first member's header, so this is what stands where another one might.
+  const behind = format === 'gz' && problem.message === 'incorrect header check';
+  const told = behind ? 'other data follows its end' : problem.message;
+  return failure('IMAGE_CORRUPT', { image, format, problem: told, ...(offset > 0 && { offset }) });
 }
