@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, link, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { helperProgram } from '../../shared/helper/elevation.ts';
 
@@ -44,22 +44,22 @@ export async function makeDeb({ folder, icons, output, version }: DebOptions): P
   await mkdir(join(tree, 'DEBIAN'));
   await writeFile(join(tree, 'DEBIAN', 'control'), control(version, Number.parseInt(stdout, 10)));
   const file = join(output, `bty_${version}_amd64.deb`);
-  await run('dpkg-deb', ['--build', '--root-owner-group', '-Zzstd', '-z19', tree, file], {
+  await run('dpkg-deb', ['--build', '--root-owner-group', '-Zzstd', '-z6', tree, file], {
     maxBuffer: 1 << 20,
   });
   await rm(tree, { recursive: true, force: true });
   return file;
 }
 
-/** The same file under both names: one for the app, one for the policy of polkit and for people. */
+/** The policy of polkit names the executable where it lies, and people find it on their path. */
 async function placeProgram(tree: string, app: string): Promise<void> {
   const path = join(tree, helperProgram);
-  await mkdir(join(path, '..'), { recursive: true });
-  await rm(join(app, 'resources', 'linux'), { recursive: true, force: true }).catch(() => {});
-  await link(join(app, 'resources', 'bty'), path);
-  await mkdir(join(tree, 'usr', 'bin'), { recursive: true });
-  await symlink(`..${helperProgram.slice('/usr'.length)}`, join(tree, 'usr', 'bin', 'bty'));
-  await symlink('../../opt/bty/bty-app', join(tree, 'usr', 'bin', 'bty-app'));
+  if (path !== join(app, 'resources', 'bty')) throw new Error(`The policy names ${helperProgram}, not what is packed.`);
+  await rm(join(app, 'resources', 'linux'), { recursive: true, force: true });
+  const bin = join(tree, 'usr', 'bin');
+  await mkdir(bin, { recursive: true });
+  await symlink(relative('/usr/bin', helperProgram), join(bin, 'bty'));
+  await symlink('../../opt/bty/bty-app', join(bin, 'bty-app'));
   // Without user namespaces for everybody the sandbox of Chromium needs this one.
   await chmod(join(app, 'chrome-sandbox'), 0o4755);
 }

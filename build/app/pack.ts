@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { build, type Configuration, Platform } from 'electron-builder';
 import { bundleApp } from './bundle.ts';
 import { electronFiles } from './electron.ts';
+import { readFuses } from './fuses.ts';
 import { iconPng } from './icon.ts';
 
 /** Packs the desktop app into a folder that runs without this checkout. */
@@ -30,11 +31,16 @@ export async function packApp({ output, program, debuggable }: PackOptions): Pro
     extends: join(root, 'electron-builder.yml'),
     electronDist: electron.folder,
     electronVersion: electron.version,
-    ...(debuggable ? { electronFuses: null } : {}),
+    electronFuses: debuggable ? null : newerFuses(await readFuses(join(electron.folder, 'electron'))),
   };
   await build({ projectDir: output, targets: Platform.LINUX.createTarget('dir'), config, publish: null });
   const folder = join(output, 'linux-unpacked');
   return { folder, executable: join(folder, 'bty-app'), electron: electron.version };
+}
+
+/** A fuse that older Electrons do not have, and that packagers refuse to name for them. */
+function newerFuses(known: Awaited<ReturnType<typeof readFuses>>): { grantFileProtocolExtraPrivileges?: false } {
+  return 'grantFileProtocolExtraPrivileges' in known ? { grantFileProtocolExtraPrivileges: false } : {};
 }
 
 /** Makes everything that electron-builder.yml names. */

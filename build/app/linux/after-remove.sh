@@ -1,6 +1,7 @@
 #!/bin/sh
 set -e
-case "$1" in upgrade) exit 0 ;; esac
-rm -f /usr/lib/bty/bty /usr/bin/bty-app /usr/share/polkit-1/actions/org.bty.flash.policy
-if [ -L /usr/bin/bty ] && [ ! -e /usr/bin/bty ]; then rm -f /usr/bin/bty; fi
-rmdir --ignore-fail-on-non-empty /usr/lib/bty 2>/dev/null || true
+case "$1" in upgrade | 1) exit 0 ;; esac
+rm -f /usr/share/polkit-1/actions/org.bty.flash.policy
+for name in bty bty-app; do
+  if [ -L "/usr/bin/$name" ] && [ ! -e "/usr/bin/$name" ]; then rm -f "/usr/bin/$name"; fi
+done
