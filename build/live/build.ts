@@ -21,6 +21,8 @@ export interface LiveOptions {
   /** Folder for `vmlinuz`, `initrd`, `manifest.json` and `sha256`. */
   readonly to: string;
   readonly cache: string;
+  /** Folder that keeps packed layers; `layers` in the cache unless given. */
+  readonly layers?: string;
   readonly architecture: 'amd64' | 'arm64';
   readonly firmware: boolean;
   readonly kernelSuite: string | undefined;
@@ -60,6 +62,7 @@ export interface LiveManifest {
 /** Builds everything anew, except what the cache holds under its content. Resolves the manifest. */
 export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
   const { say, cache } = options;
+  const layersIn = options.layers ?? join(cache, 'layers');
   const packages = await fetchPackages(options);
   const work = await mkdtemp(join(tmpdir(), 'bty-live-'));
   try {
@@ -85,7 +88,7 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
     for (const { name, tree } of layers) {
       const archive = cpio(tree.entries());
       say(`Packing ${name} (${megabytes(archive.length)}) ...`);
-      packed.push({ name, bytes: archive.length, content: await pack(archive, options.level, cache) });
+      packed.push({ name, bytes: archive.length, content: await pack(archive, options.level, layersIn) });
     }
     // The kernel unpacks one archive after another; each begins on a multiple of four bytes.
     const initrd = Buffer.concat(
@@ -160,9 +163,9 @@ const nodeArchitecture = ({ architecture }: LiveOptions): string =>
   architecture === 'amd64' ? 'x64' : 'arm64';
 
 /** `archive` packed by zstd, from the cache where it was packed before: the large layers change seldom. */
-async function pack(archive: Uint8Array, level: number, cache: string): Promise<Uint8Array> {
+async function pack(archive: Uint8Array, level: number, folder: string): Promise<Uint8Array> {
   const name = createHash('sha256').update(archive).digest('hex');
-  const path = join(cache, 'layers', `${name}.${level}.${process.versions.zstd}.zst`);
+  const path = join(folder, `${name}.${level}.${process.versions.zstd}.zst`);
   const known = await readFile(path).catch(() => null);
   if (known) return known;
   const params = {

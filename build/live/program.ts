@@ -1,5 +1,5 @@
 /** The agent as files beside one another: `bty.js`, its worker threads, the native module. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
@@ -23,9 +23,11 @@ export async function bundleProgram(options: ProgramOptions): Promise<ReadonlyMa
   const files = new Map<string, string>();
   for (const [name, entry] of entries) {
     const outfile = join(options.to, name);
-    await build({
+    const { outputFiles } = await build({
       entryPoints: [entry],
-      outfile,
+      // The short names that a minifier gives depend on this path, so it is always the same and never written to.
+      outfile: join(root, 'dist', 'bundle', name),
+      write: false,
       absWorkingDir: root,
       bundle: true,
       platform: 'node',
@@ -42,6 +44,7 @@ export async function bundleProgram(options: ProgramOptions): Promise<ReadonlyMa
       banner: { js: 'const bundledUrl = require("node:url").pathToFileURL(__filename).href;' },
       logLevel: 'error',
     });
+    await writeFile(outfile, outputFiles[0]?.contents ?? '');
     files.set(name, outfile);
   }
   return files;
