@@ -11,8 +11,12 @@ const discardPort = 9;
 const patience = 300;
 /** Milliseconds that an answer is good for. */
 const shelfLife = 120_000;
-/** Questions open at once: the kernel keeps 1024 neighbours by default and must have room for the real ones. */
-const mostAtOnce = 128;
+/**
+ * Questions in `questionLife` milliseconds: so long the kernel keeps one that nobody answers (three tries of a
+ * second), and of its 1024 neighbours by default most must stay for real ones. What is over that is not asked.
+ */
+const mostQuestions = 192;
+const questionLife = 3000;
 const mostKept = 4096;
 const complete = 0x2;
 
@@ -43,6 +47,8 @@ export class Conflicts {
   private readonly prober: Prober;
   private readonly answers = new Map<Ipv4, Answer>();
   private readonly open = new Map<Ipv4, Promise<string | null>>();
+  /** When the last questions were asked, oldest first. */
+  private asked: number[] = [];
 
   constructor(prober: Prober) {
     this.prober = prober;
@@ -54,8 +60,15 @@ export class Conflicts {
     return answer && now - answer.at < shelfLife ? answer.mac : undefined;
   }
 
+  /** How many questions may be asked now. */
+  private get room(): number {
+    const since = performance.now() - questionLife;
+    this.asked = this.asked.filter((at) => at > since);
+    return mostQuestions - this.asked.length;
+  }
+
   get busy(): boolean {
-    return this.open.size >= mostAtOnce;
+    return this.room <= 0;
   }
 
   /** Who answers for `address`, or null. */
@@ -71,7 +84,8 @@ export class Conflicts {
 
   /** Asks for addresses that will be given next, so that their offers need not wait. */
   async ahead(addresses: readonly Ipv4[], now: number): Promise<void> {
-    const room = Math.max(0, mostAtOnce - this.open.size);
+    // Half of the room stays for clients that are here now.
+    const room = Math.max(0, this.room - mostQuestions / 2);
     const fresh = addresses.filter((address) => this.known(address, now) === undefined).slice(0, room);
     if (fresh.length === 0) return;
     const all = this.askAll(fresh);
@@ -85,7 +99,10 @@ export class Conflicts {
   }
 
   private async askAll(addresses: readonly Ipv4[]): Promise<ReadonlyMap<Ipv4, string>> {
-    for (const address of addresses) this.prober.send(address, discardPort);
+    for (const address of addresses) {
+      this.asked.push(performance.now());
+      this.prober.send(address, discardPort);
+    }
     await new Promise((resolve) => setTimeout(resolve, patience).unref());
     const table = await readFile('/proc/net/arp', 'utf8').catch(() => '');
     const found = neighbours(table, this.prober.device);

@@ -72,6 +72,7 @@ async function explained(error: unknown, device: string, port: number): Promise<
 export class Link {
   readonly options: LinkOptions;
   private readonly doors: Door[] = [];
+  private prober: Socket | null = null;
   private closed = false;
 
   private constructor(options: LinkOptions) {
@@ -83,6 +84,7 @@ export class Link {
     const link = new Link(options);
     try {
       for (const port of options.ports) await link.openPort(port);
+      await link.openProber();
       return link;
     } catch (error) {
       link.close();
@@ -121,6 +123,19 @@ export class Link {
     for (const [address, descriptor] of descriptors) await this.add(port, address, descriptor);
   }
 
+  /** What waits for an address to be resolved fills the buffer of its socket, so replies have other ones. */
+  private async openProber(): Promise<void> {
+    const { device } = this.options;
+    const wanted = { device, address: addressBytes(0), port: 0, shared: false, receiveBuffer: 65536 };
+    this.prober = await adopt(datagramSocket(wanted));
+    this.prober.on('error', () => {});
+  }
+
+  /** Sends an empty datagram, so that the kernel asks who has `address`. */
+  probe(address: Ipv4, port: number): void {
+    if (!this.closed) this.prober?.send(new Uint8Array(0), port, formatAddress(address), () => {});
+  }
+
   private async add(port: ServerPort, address: Ipv4 | null | undefined, descriptor: number): Promise<void> {
     const socket = await adopt(descriptor);
     this.doors.push({ port, address: address ?? null, socket });
@@ -146,5 +161,7 @@ export class Link {
   close(): void {
     this.closed = true;
     for (const { socket } of this.doors.splice(0)) socket.close();
+    this.prober?.close();
+    this.prober = null;
   }
 }

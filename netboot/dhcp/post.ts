@@ -49,8 +49,10 @@ function macOf(packet: Packet): string | null {
 
 /** Leases that wait for the disk; beyond it new clients wait for their next try, so that known ones are served. */
 const mostWaiting = 4096;
-/** Addresses asked about before they are needed, and how few of them call for more. */
-const stock = 64;
+/** Addresses asked about before they are needed, when half of them are not. */
+const stock = 256;
+/** Milliseconds. */
+const restockEvery = 250;
 const mostConflicts = 4;
 const anyVisitor = 600_000;
 
@@ -64,6 +66,8 @@ export class Post {
   /** Numbers of our own DISCOVERs, which come back to us. */
   private readonly ownSearches: number[] = [];
   private stocking = false;
+  private restocked = Number.NEGATIVE_INFINITY;
+  private restocker: NodeJS.Timeout | undefined;
   private received = 0;
   private answered = 0;
   private malformed = 0;
@@ -89,10 +93,12 @@ export class Post {
       receive: (received) => this.receive(received),
       complain: (text) => this.tell('trouble', text),
     });
+    this.restocker = setInterval(() => this.restock(), 2000).unref();
     this.restock();
   }
 
   close(): void {
+    clearInterval(this.restocker);
     this.link?.close();
     this.link = null;
   }
@@ -136,8 +142,6 @@ export class Post {
   /** One packet. Whatever goes wrong with it, the next one is served. */
   private receive(received: Received): void {
     this.received++;
-    // The datagram that asks about our own conflicts is empty; nothing valid is that short.
-    if (received.bytes.length === 0) return;
     try {
       const result = parse(received.bytes);
       if (result.kind === 'malformed') {
@@ -256,15 +260,17 @@ export class Post {
   }
 
   private restock(): void {
-    if (this.stocking || this.place.mode !== 'full') return;
+    const elapsed = performance.now() - this.restocked;
+    if (this.stocking || this.place.mode !== 'full' || elapsed < restockEvery) return;
+    this.restocked = performance.now();
     const { store, clock } = this.options;
     const near = this.place.subnets.find(({ block }) => this.own.some((address) => holds(block, address)));
     if (!near) return;
     const now = clock();
     const next = store.book.upcoming(near, this.own, stock);
     const unknown = next.filter((address) => this.conflicts.known(address, now) === undefined);
-    if (unknown.length < stock / 2 && unknown.length < next.length) return;
-    if (unknown.length === 0) return;
+    if (unknown.length < stock / 8 && unknown.length < next.length) return;
+    if (unknown.length === 0 || this.conflicts.busy) return;
     this.stocking = true;
     const done = () => {
       this.stocking = false;
