@@ -31,6 +31,9 @@ export function diskJson(disk: Disk): Record<string, unknown> {
     physical_block_size: disk.physicalBlockSize,
     rotational: disk.rotational,
     backing_file: disk.backingFile,
+    wwn: disk.wwn,
+    fstype: disk.fstype,
+    label: disk.label,
     system: disk.isSystem,
     in_use: disk.usedBy.length > 0,
     used_by: disk.usedBy.map(useSentence),
@@ -41,6 +44,7 @@ export function diskJson(disk: Disk): Record<string, unknown> {
       label: partition.label,
       partlabel: partition.partlabel,
       mountpoints: partition.mountpoints,
+      used_bytes: partition.used,
     })),
     refusals: disk.refusals,
   };

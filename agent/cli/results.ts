@@ -29,8 +29,9 @@ export const results: Readonly<Partial<Record<CommandPath, ResultText>>> = {
     command: 'list-disks',
     keys: {
       'disks[]':
-        '`path`, `size` (as lsblk(8) prints it), `type`, `vendor`, `model`, `serial`, `tran`, `removable`, `readonly`, `mountpoints` (of the disk itself), then `size_bytes`, `diskseq`, `logical_block_size`, `physical_block_size`, `rotational`, `backing_file`, `system`, `in_use`, `used_by`.',
-      'disks[].partitions[]': '`path`, `size_bytes`, `fstype`, `label`, `partlabel`, `mountpoints`.',
+        '`path`, `size` (as lsblk(8) prints it), `type`, `vendor`, `model`, `serial`, `tran`, `removable`, `readonly`, `mountpoints` (of the disk itself), then `size_bytes`, `diskseq`, `logical_block_size`, `physical_block_size`, `rotational`, `backing_file`, `wwn`, `fstype` and `label` (of a file system without partitions), `system`, `in_use`, `used_by`.',
+      'disks[].partitions[]':
+        '`path`, `size_bytes`, `fstype`, `label`, `partlabel`, `mountpoints`, `used_bytes` (of a mounted file system).',
       'disks[].refusals[]':
         'Why a flash onto it would be refused now: `code`, `message`, `advice`, `details`.',
     },

@@ -85,6 +85,9 @@ function diskOf(identifier: string, whole: Fields, info: Fields, containers: rea
     readonly,
     mountpoints: own,
     diskseq: null,
+    wwn: null,
+    fstype: null,
+    label: null,
     logicalBlockSize: blockSize,
     physicalBlockSize: null,
     rotational: solid === null ? null : !solid,
@@ -113,6 +116,7 @@ function partitionOf(entry: Fields, containers: readonly Fields[]): Partition | 
     fstype: asText(entry.Content),
     mountpoints: [...placesOf(entry), ...volumes.flatMap(placesOf)],
     partlabel: null,
+    used: asCount(entry.CapacityInUse),
   };
 }
 

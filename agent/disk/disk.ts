@@ -17,6 +17,8 @@ export interface Partition {
   readonly mountpoints: readonly string[];
   /** Name of the entry in a GPT. */
   readonly partlabel: string | null;
+  /** Bytes that its file system has in use, null where the system does not know (it is not mounted). */
+  readonly used: number | null;
 }
 
 /** A disk as a list shows it. The first ten fields are those of `bty list disks --json`. */
@@ -40,6 +42,11 @@ export interface Disk {
 
   /** Changes whenever another disk or medium takes this place (Linux 5.15 and newer). */
   readonly diskseq: number | null;
+  /** World-wide name, by which the disk is known wherever it is plugged in. */
+  readonly wwn: string | null;
+  /** File system that spans the whole disk, without partitions. */
+  readonly fstype: string | null;
+  readonly label: string | null;
   /** Bytes. */
   readonly logicalBlockSize: number | null;
   /** Bytes. */

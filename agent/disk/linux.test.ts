@@ -79,6 +79,7 @@ test('each disk of the workstation says what uses it and why it would be refused
     ],
   );
   assert.equal(raid?.isSystem, false);
+  assert.ok(disks.some(({ wwn }) => wwn === '0x50014ee2b9d7a8c1'));
   assert.match(raid?.refusals[1]?.message ?? '', /\/dev\/sda1 belongs to the RAID array md0\.$/);
   assert.deepEqual(stick?.partitions, [
     {
@@ -88,6 +89,7 @@ test('each disk of the workstation says what uses it and why it would be refused
       fstype: 'exfat',
       mountpoints: ['/media/anna/HOLIDAY'],
       partlabel: null,
+      used: 12884901888,
     },
   ]);
 });

@@ -66,6 +66,9 @@ async function diskOf(kernel: Kernel, usage: Usage, node: LsblkNode): Promise<Di
     readonly: node.readonly || facts.readOnly,
     mountpoints: node.mountpoints,
     diskseq: facts.diskseq,
+    wwn: node.wwn,
+    fstype: node.fstype,
+    label: node.label,
     logicalBlockSize: node.logicalBlockSize,
     physicalBlockSize: node.physicalBlockSize,
     rotational: node.rotational,
@@ -74,13 +77,14 @@ async function diskOf(kernel: Kernel, usage: Usage, node: LsblkNode): Promise<Di
     usedBy: facts.uses,
     partitions: node.children
       .filter((child) => child.type === 'part')
-      .map(({ path, size, label, fstype, mountpoints, partlabel }) => ({
+      .map(({ path, size, label, fstype, mountpoints, partlabel, used }) => ({
         path,
         size,
         label,
         fstype,
         mountpoints,
         partlabel,
+        used,
       })),
     refusals: refusalsOf(node.path, { ...facts, size: node.size, readOnly: node.readonly || facts.readOnly }),
   };

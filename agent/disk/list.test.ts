@@ -87,6 +87,7 @@ test('a Windows machine shows its disks by number, with letters, labels and the 
       fstype: 'exFAT',
       mountpoints: ['E:\\'],
       partlabel: 'IFS',
+      used: 12884901888,
     },
   ]);
   const [, , , virtual] = await listWindows({ run: powershell, loops: true });

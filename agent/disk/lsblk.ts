@@ -22,6 +22,9 @@ export interface LsblkNode {
   readonly label: string | null;
   readonly fstype: string | null;
   readonly partlabel: string | null;
+  /** Bytes in use in a mounted file system. */
+  readonly used: number | null;
+  readonly wwn: string | null;
   readonly logicalBlockSize: number | null;
   readonly physicalBlockSize: number | null;
   readonly children: readonly LsblkNode[];
@@ -61,6 +64,8 @@ function parseNode(value: unknown, depth: number): LsblkNode | null {
     label: asText(fields.label),
     fstype: asText(fields.fstype),
     partlabel: asText(fields.partlabel),
+    used: asCount(fields.fsused),
+    wwn: asText(fields.wwn),
     logicalBlockSize: asCount(fields['log-sec']),
     physicalBlockSize: asCount(fields['phy-sec']),
     children: parseNodes(fields.children, depth + 1),

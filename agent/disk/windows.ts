@@ -12,7 +12,7 @@ $ErrorActionPreference = 'Stop'
   disks = @(Get-Disk | Select-Object Number, FriendlyName, Manufacturer, Model, SerialNumber, Size, BusType,
     IsReadOnly, IsSystem, IsBoot, IsOffline, LogicalSectorSize, PhysicalSectorSize, Location)
   partitions = @(Get-Partition | Select-Object DiskNumber, PartitionNumber, Size, Type, IsBoot, IsSystem, AccessPaths)
-  volumes = @(Get-Volume | Select-Object Path, FileSystem, FileSystemLabel, DriveType)
+  volumes = @(Get-Volume | Select-Object Path, FileSystem, FileSystemLabel, DriveType, Size, SizeRemaining)
   media = @(Get-PhysicalDisk | Select-Object DeviceId, MediaType)
 } | ConvertTo-Json -Depth 4 -Compress
 `;
@@ -104,6 +104,9 @@ function diskOf(
     readonly,
     mountpoints: [],
     diskseq: null,
+    wwn: null,
+    fstype: null,
+    label: null,
     logicalBlockSize: asCount(fields.LogicalSectorSize),
     physicalBlockSize: asCount(fields.PhysicalSectorSize),
     // MSFT_PhysicalDisk.MediaType: 3 HDD, 4 SSD
@@ -134,7 +137,13 @@ function partitionOf(disk: string, fields: Fields, volumes: readonly Fields[]): 
     fstype: volume ? asText(volume.FileSystem) : null,
     mountpoints: lettersOf(fields),
     partlabel: asText(fields.Type),
+    used: volume ? usedOf(volume) : null,
   };
+}
+
+function usedOf(volume: Fields): number | null {
+  const [size, left] = [asCount(volume.Size), asCount(volume.SizeRemaining)];
+  return size === null || left === null ? null : size - left;
 }
 
 /** Every partition with a volume has a path such as `\\?\Volume{...}\`; letters and folders come before it. */
