@@ -1,6 +1,7 @@
 /** Files as contents that can be sent. */
 import { constants, fstatSync, read } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { readCached } from '../system/cached.ts';
 import type { Content } from './file.ts';
 
 /** What tells one state of a file from another; nanoseconds and numbers of the file system as decimal text. */
@@ -76,6 +77,13 @@ const absent = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'ENAMETOOLONG', '
 /** The content of an open file, which is closed with it. `sha256` only when it belongs to exactly this state. */
 export function fileContent({ handle, state }: OpenedFile, sha256: string | null): Content {
   const stateTag = `"${BigInt(state.inode).toString(36)}-${state.size.toString(36)}-${BigInt(state.modified).toString(36)}"`;
+  // Written in place meanwhile: what follows belongs to another content.
+  const same = (): void => {
+    const now = fstatSync(handle.fd, { bigint: true });
+    if (String(now.mtimeNs) !== state.modified || Number(now.size) !== state.size) {
+      throw new Error('the file was changed while it was sent');
+    }
+  };
   return {
     size: state.size,
     modified: new Date(Number(BigInt(state.modified) / 1_000_000n)),
@@ -84,15 +92,20 @@ export function fileContent({ handle, state }: OpenedFile, sha256: string | null
     read: (into, position) =>
       new Promise((resolve, reject) => {
         read(handle.fd, into, 0, into.length, position, (error, count) => {
-          if (error) return reject(error);
-          // Written in place meanwhile: what follows belongs to another content.
-          const now = fstatSync(handle.fd, { bigint: true });
-          if (String(now.mtimeNs) !== state.modified || Number(now.size) !== state.size) {
-            return reject(new Error('the file was changed while it was sent'));
+          try {
+            if (error) throw error;
+            same();
+            resolve(count);
+          } catch (problem) {
+            reject(problem);
           }
-          resolve(count);
         });
       }),
+    readNow: (into, position) => {
+      const count = readCached(handle.fd, into, position);
+      if (count !== null) same();
+      return count;
+    },
     close: () => handle.close(),
   };
 }

@@ -1,8 +1,10 @@
 /**
  * Sends files: whole, in part, or their headers. Large positional reads go into a shared ring of reused buffers and
- * from there to the socket, which costs a third of what a stream pipe does.
+ * from there to the socket, which costs a third of what a stream pipe does; what lies in memory already is read
+ * without a second thread, which costs less again.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { type Answer, answerFor } from './range.ts';
 import { pieceBytes, Slots } from './slots.ts';
 
@@ -20,6 +22,8 @@ export interface Content {
    * are no longer those that the tags speak of.
    */
   read(into: Buffer, position: number, signal: AbortSignal): Promise<number>;
+  /** The same for bytes that lie in memory, at once; null when `read` has to find out. Throws as `read` rejects. */
+  readNow?(into: Buffer, position: number): number | null;
   close(): Promise<void>;
 }
 
@@ -128,14 +132,24 @@ export class FileSender {
     this.#transfers++;
     let position = span.first;
     let lastMilliseconds = 0;
+    let hot = 0;
     let writing: Promise<void> = Promise.resolve();
     try {
       while (span.last === null || position <= span.last) {
+        if (hot > 0) {
+          // What lies in memory needs no reading ahead, and the buffer that was just sent is still in the cache.
+          await writing;
+          if (hot % turn === 0) await immediate();
+        }
         const slot = this.#slots.take(pieceBytes(this.#transfers, lastMilliseconds));
         let count: number;
         try {
           const room = span.last === null ? slot.length : Math.min(slot.length, span.last - position + 1);
-          count = await content.read(slot.subarray(0, room), position, gone.signal);
+          const view = slot.subarray(0, room);
+          gone.signal.throwIfAborted();
+          const now = content.readNow?.(view, position) ?? null;
+          hot = now === null ? 0 : hot + 1;
+          count = now ?? (await content.read(view, position, gone.signal));
           await writing;
           gone.signal.throwIfAborted();
           if (count === 0 && span.last !== null) {
@@ -172,6 +186,9 @@ export class FileSender {
     }
   }
 }
+
+/** Pieces from memory after which others have their turn. */
+const turn = 4;
 
 interface Span {
   readonly first: number;
