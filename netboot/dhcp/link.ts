@@ -32,8 +32,11 @@ interface Door {
   readonly socket: Socket;
 }
 
-/** Bytes that wait in the kernel while the process is busy: some 10 000 requests. */
-const receiveBuffer = 8 << 20;
+/**
+ * Bytes that wait in the kernel while the process is busy: some 800 requests. What waits longer than its client does
+ * is answered for nothing, and then nobody is served; so under too much load the newest are lost instead.
+ */
+const receiveBuffer = 1 << 20;
 const noLookup = (
   host: string,
   _options: unknown,
