@@ -65,18 +65,14 @@ export class Boots {
       const board = { smbiosUuid: record.smbiosUuid ?? uuid, smbiosSerial: record.smbiosSerial ?? serial };
       const changes = { ...seen, ...board, discoveredAt: record.discoveredAt ?? at };
       if (mistaken !== null) {
-        this.#machines.store.seen(record.mac, request.address, at);
+        this.#machines.store.put({ ...record, ...seen });
         this.#tickets.end(record.mac);
         return { record, action: { kind: 'mistaken', uuid: mistaken }, errand: null };
       }
       const binding = bindingOf(record);
       const action = actionOf(record.life, binding, at, this.#machines.limit, newPlanId());
       const life = netbooted(record.life, action, binding, at, this.#machines.limit);
-      const same = life === record.life && board.smbiosUuid === record.smbiosUuid;
-      if (same && board.smbiosSerial === record.smbiosSerial) {
-        this.#machines.store.seen(record.mac, request.address, at);
-        this.#machines.tellOf(record.mac);
-      } else this.#machines.move(record, life, author, changes);
+      this.#machines.move(record, life, author, changes);
       const live = action.kind === 'flash' || action.kind === 'interactive' || action.kind === 'inventory';
       const errand = live ? this.#tickets.issue(record.mac, request.address, at) : null;
       if (!live) this.#tickets.end(record.mac);

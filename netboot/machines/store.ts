@@ -1,9 +1,9 @@
 /** Where machines are kept. */
 import type { DiskRule } from '../../shared/contract/agent.ts';
 import { type BootPolicy, bootPolicies, type MachineQuery } from '../../shared/contract/machine.ts';
-import { deadline, type Life } from '../../shared/machine/life.ts';
+import { deadline, type Life, type LoopLimit } from '../../shared/machine/life.ts';
 import type { Database } from '../store/database.ts';
-import type { MachineRecord } from './record.ts';
+import { type MachineRecord, wireMachine } from './record.ts';
 
 /** What may be asked of machines; all of it together. */
 export type MachineFilter = Omit<MachineQuery, 'limit' | 'after'> & {
@@ -15,8 +15,6 @@ export interface MachineStore {
   readonly get: (mac: string) => MachineRecord | null;
   /** Inserts or replaces. */
   readonly put: (record: MachineRecord) => void;
-  /** Only that it was seen, and from where. */
-  readonly seen: (mac: string, address: string, at: number) => void;
   /** False when there is none. */
   readonly delete: (mac: string) => boolean;
   /** In the order of MACs, those after `after`; `limit` null for all. */
@@ -25,6 +23,10 @@ export interface MachineStore {
     after: string | null,
     limit: number | null,
   ) => Iterable<MachineRecord>;
+  /** As `list`, each as JSON of the wire. */
+  readonly listWire: (filter: MachineFilter, after: string | null, limit: number | null) => Iterable<string>;
+  /** All of them as JSON of the wire, in pieces of many with commas between. */
+  readonly listText: (filter: MachineFilter, after: string | null) => Iterable<string>;
   readonly count: (filter: MachineFilter) => number;
   /** How many there are in each phase. */
   readonly countByPhase: () => ReadonlyMap<string, number>;
@@ -63,6 +65,7 @@ const columns = [
   'phase',
   'due_at',
   'life',
+  'wire',
 ] as const;
 
 const upsert = `INSERT INTO machines (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})
@@ -72,26 +75,47 @@ const upsert = `INSERT INTO machines (${columns.join(', ')}) VALUES (${columns.m
     .join(', ')}`;
 
 /** Machines in the SQLite database. */
-export function sqliteMachines(database: Database): MachineStore {
+export function sqliteMachines(
+  database: Database,
+  limitOfBoots: LoopLimit,
+  clock: () => number,
+): MachineStore {
+  // The settings may be other ones than when these rows were written.
+  database.connection.exec('UPDATE machines SET wire = NULL WHERE life NOT LIKE \'%"boots":[]%\'');
+  /** How many machines there are, while nothing changes that. */
+  let total: number | null = null;
+  const listWire: MachineStore['listWire'] = (filter, after, limit) =>
+    listed(database, 'mac, wire', filter, after, limit, (row) => {
+      if (row.wire !== null) return String(row.wire);
+      const found = database.prepare('SELECT * FROM machines WHERE mac = ?').get(String(row.mac));
+      return found ? JSON.stringify(wireMachine(toRecord(found), clock(), limitOfBoots)) : '{}';
+    });
   return {
     get: (mac) => {
       const row = database.prepare('SELECT * FROM machines WHERE mac = ?').get(mac);
       return row ? toRecord(row) : null;
     },
-    put: (record) => void database.prepare(upsert).run(...toValues(record)),
-    seen: (mac, address, at) =>
-      void database
-        .prepare(
-          `UPDATE machines SET last_seen_at = ?, last_seen_ip = ?, updated_at = ?,
-             discovered_at = coalesce(discovered_at, ?) WHERE mac = ?`,
-        )
-        .run(at, address, at, at, mac),
-    delete: (mac) => Number(database.prepare('DELETE FROM machines WHERE mac = ?').run(mac).changes) > 0,
-    list: (filter, after, limit) => listed(database, filter, after, limit),
+    put: (record) => {
+      if (record.revision === 1) total = null;
+      // Enough boots in a row stop a machine for a time: what comes next then depends on the clock.
+      const timeless = record.life.boots.length < limitOfBoots.boots;
+      const wire = timeless ? JSON.stringify(wireMachine(record, clock(), limitOfBoots)) : null;
+      database.prepare(upsert).run(...toValues(record), wire);
+    },
+    delete: (mac) => {
+      total = null;
+      return Number(database.prepare('DELETE FROM machines WHERE mac = ?').run(mac).changes) > 0;
+    },
+    list: (filter, after, limit) => listed(database, '*', filter, after, limit, toRecord),
+    listWire,
+    listText: (filter, after) => texts(database, filter, after, listWire),
     count: (filter) => {
+      if (Object.keys(filter).length === 0 && total !== null) return total;
       const { where, values } = conditions(filter, null);
       const row = database.prepare(`SELECT count(*) AS n FROM machines ${where}`).get(...values);
-      return Number(row?.n ?? 0);
+      const count = Number(row?.n ?? 0);
+      if (Object.keys(filter).length === 0) total = count;
+      return count;
     },
     countByPhase: () => {
       const rows = database.prepare('SELECT phase, count(*) AS n FROM machines GROUP BY phase').all();
@@ -125,12 +149,14 @@ export function sqliteMachines(database: Database): MachineStore {
 /** Rows that are fetched at once: little memory however many machines there are, and few queries. */
 const slice = 500;
 
-function* listed(
+function* listed<Item>(
   database: Database,
+  columns: '*' | 'mac, wire',
   filter: MachineFilter,
   after: string | null,
   limit: number | null,
-): Generator<MachineRecord> {
+  read: (row: Row) => Item,
+): Generator<Item> {
   let left = limit ?? Number.POSITIVE_INFINITY;
   let last = after;
   while (left > 0) {
@@ -138,12 +164,33 @@ function* listed(
     const size = Math.min(slice, left);
     // A page at a time, by key: a reader that is slow, or goes away, holds nothing open.
     const rows = database
-      .prepare(`SELECT * FROM machines ${where} ORDER BY mac LIMIT ?`)
+      .prepare(`SELECT ${columns} FROM machines ${where} ORDER BY mac LIMIT ?`)
       .all(...values, size);
-    for (const row of rows) yield toRecord(row);
+    for (const row of rows) yield read(row);
     left -= rows.length;
     last = rows.length > 0 ? String(rows[rows.length - 1]?.mac) : last;
     if (rows.length < size) return;
+  }
+}
+
+/** A slice of machines is joined by the database itself: a string for each would cost more than all the rest. */
+function* texts(
+  database: Database,
+  filter: MachineFilter,
+  after: string | null,
+  single: MachineStore['listWire'],
+): Generator<string> {
+  for (let last = after; ; ) {
+    const { where, values } = conditions(filter, last);
+    const sql = `SELECT max(mac) AS mac, count(*) AS n, count(wire) AS ready, group_concat(wire, ',' ORDER BY mac) AS text
+      FROM (SELECT mac, wire FROM machines ${where} ORDER BY mac LIMIT ?)`;
+    const row = database.prepare(sql).get(...values, slice);
+    const rows = Number(row?.n ?? 0);
+    if (rows === 0) return;
+    if (row?.ready === rows) yield String(row.text);
+    else yield [...single(filter, last, rows)].join(',');
+    if (rows < slice) return;
+    last = String(row?.mac);
   }
 }
 

@@ -1,11 +1,16 @@
 import { Readable } from 'node:stream';
-import { type MachineQuery, MachineUpsert, machineOperations } from '../../../shared/contract/machine.ts';
+import {
+  type Machine,
+  type MachineQuery,
+  MachineUpsert,
+  machineOperations,
+} from '../../../shared/contract/machine.ts';
 import { normalMac } from '../../../shared/machine/mac.ts';
 import { unknownMachine } from '../../machines/machines.ts';
 import { etagOf, type MachineRecord, wireMachine, wireTime } from '../../machines/record.ts';
 import { checked } from '../check.ts';
 import { Problem } from '../problem.ts';
-import { type Answer, type Call, empty, handled, json, redirect, serve } from '../route.ts';
+import { type Answer, type Call, empty, handled, json, redirect, serve, text } from '../route.ts';
 import type { Routes } from '../server.ts';
 import { actorOf } from './access.ts';
 
@@ -17,16 +22,16 @@ export const machineRoutes: Routes = (app, services) => {
   serve(app, services, machineOperations.list, ({ query, host, secure, reply }) => {
     const { limit, after, ...filter } = query;
     if (limit !== undefined) {
-      const page = [...machines.store.list(filter, after ?? null, limit + 1)];
+      const page = [...machines.store.listWire(filter, after ?? null, limit + 1)];
       const rows = page.slice(0, limit);
       const headers: Record<string, string> = { 'x-total-count': String(machines.store.count(filter)) };
-      const last = rows.at(-1);
-      if (page.length > limit && last)
-        headers.link = `<${secure ? 'https' : 'http'}://${host}/machines?${nextPage(query, last.mac)}>; rel="next"`;
-      return json(rows.map(wire), 200, headers);
+      const last = page.length > limit ? rows.at(-1) : undefined;
+      if (last !== undefined)
+        headers.link = `<${secure ? 'https' : 'http'}://${host}/machines?${nextPage(query, (JSON.parse(last) as Machine).mac)}>; rel="next"`;
+      return text(`[${rows.join(',')}]`, 'application/json', 200, headers);
     }
     reply.header('content-type', 'application/json');
-    void reply.send(Readable.from(pieces(machines.store.list(filter, after ?? null, null), wire)));
+    void reply.send(Readable.from(pieces(machines.store.listText(filter, after ?? null))));
     return handled;
   });
 
@@ -165,19 +170,11 @@ function nextPage(query: MachineQuery, after: string): string {
 }
 
 /** The list as JSON in pieces, so that memory does not grow with it. */
-function* pieces(
-  records: Iterable<MachineRecord>,
-  wire: (record: MachineRecord) => unknown,
-): Generator<string> {
-  let text = '[';
-  let first = true;
-  for (const record of records) {
-    text += (first ? '' : ',') + JSON.stringify(wire(record));
-    first = false;
-    if (text.length > 65_536) {
-      yield text;
-      text = '';
-    }
+function* pieces(texts: Iterable<string>): Generator<Buffer> {
+  let separator = '[';
+  for (const text of texts) {
+    yield Buffer.from(separator + text);
+    separator = ',';
   }
-  yield `${text}]`;
+  yield Buffer.from(separator === '[' ? '[]' : ']');
 }

@@ -30,7 +30,9 @@ export const core: Migration = {
         phase TEXT NOT NULL,
         -- When its silence becomes too long, null when it never does.
         due_at INTEGER,
-        life TEXT NOT NULL
+        life TEXT NOT NULL,
+        -- The machine as it goes over the wire, null where that depends on the time.
+        wire TEXT
       ) STRICT, WITHOUT ROWID;
       CREATE INDEX machines_by_policy ON machines (boot_policy, mac);
       CREATE INDEX machines_by_phase ON machines (phase, mac);

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { Database, openDatabase } from '../store/database.ts';
+import { migrations } from '../store/migrations/index.ts';
+import { temporaryDirectory } from '../testing.ts';
+import { newRecord } from './change.ts';
+import { type MachineRecord, wireMachine } from './record.ts';
+import { type MachineStore, sqliteMachines } from './store.ts';
+
+const limit = { boots: 3, minutes: 60 };
+const now = 1_000_000;
+
+/** Every implementation of a store of machines passes these. */
+const implementations: Readonly<Record<string, (context: import('node:test').TestContext) => MachineStore>> =
+  {
+    'SQLite on disk': (context) => {
+      const database = openDatabase(temporaryDirectory(context));
+      context.after(() => database.close());
+      return sqliteMachines(database, limit, () => now);
+    },
+    'SQLite in memory': () => {
+      const connection = new DatabaseSync(':memory:');
+      for (const migration of migrations) migration.run(connection);
+      return sqliteMachines(new Database(connection), limit, () => now);
+    },
+  };
+
+const macAt = (index: number) =>
+  `02:00:00:00:${(index >> 8).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`;
+const machineAt = (index: number, changes: Partial<MachineRecord> = {}) =>
+  newRecord(macAt(index), now, changes);
+const texts = (store: MachineStore) => [...store.listText({}, null)].join(',');
+
+for (const [name, make] of Object.entries(implementations)) {
+  test(`${name}: what is put is what is got, listed and counted`, (context) => {
+    const store = make(context);
+    const full = machineAt(1, {
+      imageSha256: 'a'.repeat(64),
+      hostname: 'h',
+      labels: { rack: '7' },
+      notes: 'it\'s "here"',
+      targetDisk: { kind: 'serial', serial: 'S1' },
+      bootPolicy: 'flash',
+      lastSeenIp: '10.0.0.1',
+      lastSeenAt: 5,
+    });
+    store.put(full);
+    assert.deepEqual(store.get(full.mac), full);
+    assert.equal(store.get(macAt(2)), null);
+    store.put({ ...full, hostname: null, revision: 2 });
+    assert.equal(store.get(full.mac)?.hostname, null);
+    assert.equal(store.count({}), 1);
+    assert.equal(store.delete(full.mac), true);
+    assert.equal(store.delete(full.mac), false);
+    assert.equal(store.count({}), 0);
+    assert.equal(texts(store), '');
+  });
+
+  test(`${name}: a list of thousands is in order, in pages, and says the same in every form`, (context) => {
+    const store = make(context);
+    for (let index = 1299; index >= 0; index--)
+      store.put(machineAt(index, { labels: { odd: String(index % 2) } }));
+    // One that depends on the time stands in the middle of the others.
+    const timed = machineAt(700);
+    store.put({
+      ...timed,
+      bootPolicy: 'flash',
+      imageSha256: 'b'.repeat(64),
+      life: { ...timed.life, boots: [1, 2, 3] },
+    });
+    const all = [...store.list({}, null, null)];
+    assert.equal(all.length, 1300);
+    assert.deepEqual(
+      all.map(({ mac }) => mac),
+      all.map(({ mac }) => mac).toSorted(),
+    );
+    const wire = all.map((record) => JSON.stringify(wireMachine(record, now, limit)));
+    assert.deepEqual([...store.listWire({}, null, null)], wire);
+    assert.deepEqual(JSON.parse(`[${texts(store)}]`), JSON.parse(`[${wire.join(',')}]`));
+    assert.ok(texts(store).includes('"next":"stopped"'));
+    assert.deepEqual(
+      [...store.list({}, macAt(4), 3)].map(({ mac }) => mac),
+      [macAt(5), macAt(6), macAt(7)],
+    );
+    assert.equal(store.count({ label: 'odd=1' }), 650);
+    assert.equal(store.count({ labels: { odd: '1' } }), 650);
+    assert.equal(store.count({ label: 'even' }), 0);
+  });
+
+  test(`${name}: silences that are too long are due, also when the clock was put back`, (context) => {
+    const store = make(context);
+    const { life } = machineAt(1);
+    const booting = { ...life, phase: 'booting' as const, heard: now };
+    store.put({ ...machineAt(1), life: booting });
+    store.put(machineAt(2));
+    assert.deepEqual(store.due(now), []);
+    assert.deepEqual(store.due(now + 10 * 60_000), [macAt(1)]);
+    assert.deepEqual(store.due(now - 10 * 3_600_000), [macAt(1)]);
+    assert.deepEqual(
+      [...store.countByPhase()],
+      [
+        ['booting', 1],
+        ['discovered', 1],
+      ],
+    );
+  });
+
+  test(`${name}: an inventory goes with its machine`, (context) => {
+    const store = make(context);
+    store.put(machineAt(1));
+    store.putInventory(macAt(1), '{"a":1}', 7);
+    store.putInventory(macAt(1), '{"a":2}', 8);
+    assert.deepEqual(store.inventory(macAt(1)), { takenAt: 8, document: '{"a":2}' });
+    store.put({ ...machineAt(1), revision: 2 });
+    assert.notEqual(store.inventory(macAt(1)), null);
+    store.put({ ...machineAt(3), smbiosSerial: 'S' });
+    assert.deepEqual(
+      store.withSerial('S').map(({ mac }) => mac),
+      [macAt(3)],
+    );
+  });
+}
