@@ -28,8 +28,10 @@ export function noise(length: number, seed: number): Buffer {
 /** An image of `length` bytes with a GPT of two named partitions, and noise in them. */
 export async function partitionedImage(path: string, length: number): Promise<string> {
   await writeFile(path, noise(length, 7));
-  const table =
-    'label: gpt\nstart=2048, size=8192, type=U, name="EFI system"\nsize=20480, type=L, name="root"\n';
+  // In sectors of 512 bytes; the first and the last MiB belong to the table and to nobody.
+  const free = Math.floor(length / 512) - 2 * 2048;
+  const [first, second] = [Math.floor(free / 4), Math.floor(free / 2)];
+  const table = `label: gpt\nstart=2048, size=${first}, type=U, name="EFI system"\nsize=${second}, type=L, name="root"\n`;
   execFileSync('sfdisk', ['--wipe', 'never', '--quiet', path], {
     input: table,
     stdio: ['pipe', 'ignore', 'ignore'],

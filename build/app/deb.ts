@@ -54,7 +54,8 @@ export async function makeDeb({ folder, icons, output, version }: DebOptions): P
 /** The policy of polkit names the executable where it lies, and people find it on their path. */
 async function placeProgram(tree: string, app: string): Promise<void> {
   const path = join(tree, helperProgram);
-  if (path !== join(app, 'resources', 'bty')) throw new Error(`The policy names ${helperProgram}, not what is packed.`);
+  if (path !== join(app, 'resources', 'bty'))
+    throw new Error(`The policy names ${helperProgram}, not what is packed.`);
   await rm(join(app, 'resources', 'linux'), { recursive: true, force: true });
   const bin = join(tree, 'usr', 'bin');
   await mkdir(bin, { recursive: true });

@@ -39,7 +39,9 @@ export async function packApp({ output, program, debuggable }: PackOptions): Pro
 }
 
 /** A fuse that older Electrons do not have, and that packagers refuse to name for them. */
-function newerFuses(known: Awaited<ReturnType<typeof readFuses>>): { grantFileProtocolExtraPrivileges?: false } {
+function newerFuses(known: Awaited<ReturnType<typeof readFuses>>): {
+  grantFileProtocolExtraPrivileges?: false;
+} {
   return 'grantFileProtocolExtraPrivileges' in known ? { grantFileProtocolExtraPrivileges: false } : {};
 }
 

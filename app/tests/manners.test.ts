@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { barriers } from './axe.ts';
+import { faucet } from './faucet.ts';
+import { loopDisk } from './loop.ts';
+import { packedApp } from './packed.ts';
+import { until } from './processes.ts';
+import { folderFor, noise, partitionedImage } from './sample.ts';
+import { flash, goTo, inspected, result, whyNoWindow } from './steps.ts';
+import { openApp } from './window.ts';
+
+const skip = whyNoWindow();
+const MiB = 1 << 20;
+
+test('the page has no way out of its window', { skip }, async () => {
+  await using desk = await openApp();
+  const { page, app } = desk;
+  const seen = await page.evaluate(`({
+    node: typeof require + typeof process + typeof module,
+    door: Object.keys(window.bty).sort().join(),
+    opened: String(window.open('https://example.org/')),
+  })`);
+  assert.deepEqual(seen, { node: 'undefinedundefinedundefined', door: 'call,on,onDrop', opened: 'null' });
+
+  const preferences = await app.evaluate(({ BrowserWindow }) => {
+    const contents = BrowserWindow.getAllWindows()[0]?.webContents as unknown as {
+      getLastWebPreferences(): Record<string, unknown>;
+    };
+    const { sandbox, contextIsolation, nodeIntegration, webviewTag, webSecurity } =
+      contents.getLastWebPreferences();
+    return { sandbox, contextIsolation, nodeIntegration, webviewTag, webSecurity };
+  });
+  assert.deepEqual(preferences, {
+    sandbox: true,
+    contextIsolation: true,
+    nodeIntegration: false,
+    webviewTag: false,
+    webSecurity: true,
+  });
+
+  const before = page.url();
+  await page.evaluate(`location.href = 'https://example.org/'`);
+  await page.evaluate(`location.href = 'file:///etc/passwd'`);
+  assert.equal(page.url(), before);
+  const markup = await page.evaluate(`(() => {
+    try { document.createElement('div').innerHTML = '<b>text</b>'; return 'taken'; } catch (error) { return error.name; }
+  })()`);
+  assert.equal(markup, 'TypeError', 'text never becomes a page or a program');
+  const reached =
+    await page.evaluate(`Promise.allSettled([fetch('https://example.org/'), fetch('bty-app://window/../main.cjs')])
+    .then((all) => all.map(({ status, value }) => status === 'rejected' || value.status === 404))`);
+  assert.deepEqual(reached, [true, true]);
+
+  const answers = (await page.evaluate(`Promise.all([
+    window.bty.call('shell.run', { text: 'id' }),
+    window.bty.call('hello', { more: 1 }),
+    window.bty.call('flash.start', { disks: ['/dev/vda|1||1'], verify: 'full', allowSystem: false }),
+    window.bty.call('__proto__', {}),
+  ])`)) as { ok: boolean; failure: { code: string } }[];
+  assert.deepEqual(
+    answers.map(({ ok, failure }) => [ok, failure.code]),
+    [
+      [false, 'MESSAGE_REFUSED'],
+      [false, 'MESSAGE_REFUSED'],
+      [false, 'IMAGE_NOT_CHOSEN'],
+      [false, 'MESSAGE_REFUSED'],
+    ],
+  );
+});
+
+test('while it writes it keeps awake, shows progress, asks before it closes; links and second starts come to the same window', {
+  skip,
+}, async (context) => {
+  const image = await partitionedImage(join(await folderFor(context), 'second.img'), 8 * MiB);
+  const bytes = noise(16 * MiB, 9);
+  await using source = await faucet(bytes, 8 * MiB, 'linked.img');
+  await using disk = await loopDisk(20 * MiB);
+  await using desk = await openApp({ settings: { allowLoops: true } });
+  const { page, app, data, display } = desk;
+
+  const { executable } = await packedApp();
+  const again = async (word: string) => {
+    const child = spawn(executable, ['--no-sandbox', '--disable-gpu', `--user-data-dir=${data}`, word], {
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, DISPLAY: display.name },
+      stdio: 'ignore',
+    });
+    await once(child, 'exit');
+  };
+  await again(image);
+  await inspected(page, 'second.img');
+  await page.getByRole('button', { name: 'Change' }).click();
+  await again(`bty://flash?image=${encodeURIComponent(source.url)}`);
+  await inspected(page, 'linked.img');
+  await page.getByText('A link asked to open this image').waitFor();
+
+  await flash(page, disk.path);
+  await page.getByRole('heading', { name: 'Writing linked.img' }).waitFor({ timeout: 30_000 });
+  await until(
+    async () =>
+      /^\d+ % · bty$/.test(
+        await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.getTitle() ?? ''),
+      ),
+    'the title tells progress',
+  );
+  const awake = () =>
+    app.evaluate(({ powerSaveBlocker }) => [0, 1, 2].some((id) => powerSaveBlocker.isStarted(id)));
+  assert.equal(await awake(), true);
+  await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.close());
+  await page.getByRole('alertdialog').waitFor();
+  await page.getByRole('button', { name: 'Keep writing' }).click();
+  source.open();
+  await result(page, 'Written and verified');
+  assert.equal(await awake(), false);
+
+  await goTo(page, 'History');
+  await page.getByRole('cell', { name: 'linked.img' }).waitFor();
+  const kept = JSON.parse(await readFile(join(data, 'history.json'), 'utf8')) as {
+    outcome: string;
+    written: number;
+  }[];
+  assert.deepEqual([kept[0]?.outcome, kept[0]?.written], ['done', 16 * MiB]);
+  await page.getByRole('button', { name: 'Clear the history' }).click();
+  await page.getByText('Nothing was written yet.').waitFor();
+});
+
+test('by keyboard alone, in German, in the smallest window: a disk to try with is written', {
+  skip,
+}, async (context) => {
+  const image = await partitionedImage(join(await folderFor(context), 'taste.img'), 4 * MiB);
+  await using desk = await openApp({ settings: { virtualDisk: 64 * MiB, language: 'de' }, words: [image] });
+  const { page, app } = desk;
+  await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.setSize(640, 480));
+  await page.getByRole('article', { name: 'taste.img' }).waitFor({ timeout: 30_000 });
+  await page.getByText('Datenträger zum Ausprobieren').first().waitFor();
+  const wide = await page.evaluate(
+    'document.documentElement.scrollWidth > document.documentElement.clientWidth',
+  );
+  assert.equal(wide, false, 'nothing is cut off sideways');
+  assert.deepEqual(await barriers(page), []);
+
+  const focused = () =>
+    page.evaluate(`(() => {
+    const at = document.activeElement;
+    if (!at || at === document.body || at.tagName === 'MAIN') return '';
+    return (at?.closest('label')?.textContent || at?.textContent || at?.tagName || '').trim();
+  })()`) as Promise<string>;
+  const tabTo = async (text: RegExp) => {
+    for (let step = 0; step < 40; step++) {
+      if (text.test(await focused())) return;
+      await page.keyboard.press('Tab');
+    }
+    assert.fail(`${text} cannot be reached by Tab; last: ${await focused()}`);
+  };
+  await tabTo(/Datenträger zum Ausprobieren/);
+  await page.keyboard.press('Space');
+  await page.getByText('Nichts Echtes wird berührt').waitFor();
+  await tabTo(/Alles zurücklesen/);
+  await page.keyboard.press('Tab');
+  assert.equal(await focused(), 'Schreiben');
+  const outline = await page.evaluate(`getComputedStyle(document.activeElement).outlineStyle`);
+  assert.equal(outline, 'solid', 'the focus is seen');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Geschrieben und geprüft' }).waitFor({ timeout: 60_000 });
+  assert.equal(
+    await page.evaluate('document.activeElement?.tagName'),
+    'MAIN',
+    'the focus moved to the new screen',
+  );
+  assert.deepEqual(desk.complaints, []);
+});
