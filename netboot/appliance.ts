@@ -120,7 +120,9 @@ function makeServices(
   const database = openDatabase(config.stateDir);
   const hub = new Hub();
   const events = new EventLog(database, hub, clock);
-  const needs = { database, store: sqliteMachines(database), events, hub, config, clock };
+  const loop = { boots: config.loopBoots, minutes: config.loopMinutes };
+  const store = sqliteMachines(database, loop, clock);
+  const needs = { database, store, events, hub, config, clock };
   const machines = new Machines(needs);
   const tickets = new Tickets(database, {
     lifetime: config.ticketSeconds * 1000,
