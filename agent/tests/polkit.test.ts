@@ -110,7 +110,7 @@ test('with the right password the helper writes the disk as the user who asked',
     const agent = new Agent(stage, asker, await asked.pid());
     await agent.ready();
     asked.go();
-    await agent.says(/Password: /);
+    await agent.asking();
     assert.match(agent.text, /bty needs permission to overwrite the disks that you chose with a disk image/);
     assert.match(agent.text, /AUTHENTICATING FOR org\.bty\.flash/);
     agent.type(`${password}\n`);
@@ -132,7 +132,7 @@ test('a wrong password, a policy that says no, and nobody who could ask are thre
     const agent = new Agent(stage, asker, await wrong.pid());
     await agent.ready();
     wrong.go();
-    await agent.says(/Password: /);
+    await agent.asking();
     agent.type('not the password\n');
     assert.equal(await wrong.failure(), 'ELEVATION_WRONG_PASSWORD', wrong.peer.told());
     agent.end();
@@ -177,7 +177,7 @@ test('an app that ends its pkexec takes the question back, and no helper starts'
     const agent = new Agent(stage, asker, await asked.pid());
     await agent.ready();
     asked.go();
-    await agent.says(/Password: /);
+    await agent.asking();
     const family = await descendantsOf(asked.peer.pid);
     // The app is the user's, and so must be the one who ends pkexec.
     const [program = '', ...words] = stage.as(asker, 'pkill', '--parent', `${await asked.pid()}`);
@@ -201,9 +201,8 @@ test('what pkexec started has no more rights than the user, and nothing of their
     });
     const agent = new Agent(stage, asker, await asked.pid());
     await agent.ready();
-    // Stopped as soon as it greets, before it is given its job.
     asked.go();
-    await agent.says(/Password: /);
+    await agent.asking();
     agent.type(`${password}\n`);
     await asked.peer.reply('hello');
     const family = await descendantsOf(asked.peer.pid);

@@ -5,9 +5,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync } from 'node:fs';
-import { chmod, chown, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { policyText } from '../../shared/helper/policy.ts';
 import { descendantsOf, entry } from './program.ts';
@@ -31,8 +32,8 @@ export class Stage {
   readonly #init: ChildProcess;
   #inside = 0;
   #pipes = 0;
-  /** Which daemon died before the stage was struck, null when none did. */
-  fallen: string | null = null;
+  /** Rejects when a daemon dies before the stage is struck. */
+  readonly #fall = Promise.withResolvers<never>();
 
   private constructor(folder: string, init: ChildProcess) {
     this.#folder = folder;
@@ -51,9 +52,7 @@ export class Stage {
     const stage = new Stage(folder, spawn('unshare', words, { stdio: 'ignore' }));
     try {
       await stage.#raise();
-      await use(stage);
-    } catch (error) {
-      throw stage.fallen === null ? error : new Error(stage.fallen, { cause: error });
+      await Promise.race([use(stage), stage.#fall.promise]);
     } finally {
       stage.#init.kill('SIGKILL');
       await once(stage.#init, 'exit');
@@ -91,7 +90,7 @@ export class Stage {
   async #raise(): Promise<void> {
     const folder = this.#folder;
     await chmod(folder, 0o755);
-    await this.#waitFor(async () => {
+    await holding(async () => {
       const [found] = await descendantsOf(this.#init.pid ?? 0);
       this.#inside = found?.pid ?? 0;
       const command = found && (await readFile(`/proc/${found.pid}/comm`, 'utf8').catch(() => ''));
@@ -102,10 +101,11 @@ export class Stage {
     await writeFile(this.program, `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, { mode: 0o755 });
     this.#run('mount', '-t', 'tmpfs', 'none', '/run');
     this.#run('mkdir', '-p', '/run/dbus', '/run/lock');
-    this.#start('/usr/bin/dbus-daemon', '--system', '--nofork', '--nopidfile', '--nosyslog');
-    await this.#waitFor(async () => this.#succeeds('test', '-S', '/run/dbus/system_bus_socket'));
+    // It prints its address when it listens; a socket that only exists refuses connections.
+    const bus = ['--system', '--nofork', '--nopidfile', '--nosyslog', '--print-address'];
+    await once(this.#start('/usr/bin/dbus-daemon', ...bus), 'data');
     this.#start('/usr/lib/polkit-1/polkitd', '--no-debug');
-    await this.#waitFor(async () => this.#succeeds('pkaction', '--action-id', 'org.bty.flash'));
+    await holding(async () => this.#succeeds('pkaction', '--action-id', 'org.bty.flash'));
   }
 
   async #accounts(): Promise<void> {
@@ -154,20 +154,28 @@ export class Stage {
     }
   }
 
-  #start(...command: readonly string[]): void {
+  /** Starts a daemon; what it prints. */
+  #start(...command: readonly string[]): Readable {
     const [program = '', ...words] = this.inside(...command);
-    const daemon = spawn(program, words, { stdio: 'ignore' });
-    daemon.once('exit', (code, signal) => {
-      this.fallen ??= `${command[0]} ended by itself (${signal ?? code})`;
+    const daemon = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let complaint = '';
+    daemon.stderr.on('data', (bytes: Buffer) => {
+      complaint = (complaint + bytes.toString()).slice(-4096);
     });
+    this.#fall.promise.catch(() => {});
+    daemon.once('close', (code, signal) => {
+      this.#fall.reject(new Error(`${command[0]} ended (${signal ?? code}): ${complaint}`));
+    });
+    return daemon.stdout.resume();
   }
+}
 
-  async #waitFor(holds: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + 30_000;
-    while (!(await holds())) {
-      if (performance.now() > deadline) throw new Error('the stage did not come up');
-      await pause(50);
-    }
+/** Resolves when `holds` does; rejects after half a minute. */
+async function holding(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error('what was waited for did not come about');
+    await pause(50);
   }
 }
 
@@ -213,6 +221,19 @@ export class Agent {
       if (this.text.endsWith('(ended)')) throw new Error(`the agent ended: ${this.text}`);
       await this.#news.promise;
     }
+  }
+
+  /** Resolves when it waits for the password: it forgets what comes before it has switched the terminal's echo off. */
+  async asking(): Promise<void> {
+    await this.says(/Password: /);
+    const family = await descendantsOf(this.#child.pid ?? 0);
+    const terminals = await Promise.all(
+      family.map(({ pid }) => readlink(`/proc/${pid}/fd/0`).catch(() => '')),
+    );
+    const terminal = terminals.find((path) => path.startsWith('/dev/pts/'));
+    if (!terminal) throw new Error('the agent has no terminal');
+    const settings = () => execFileSync('stty', ['-F', terminal, '-a'], { encoding: 'utf8' });
+    await holding(async () => / -echo /.test(settings()));
   }
 
   type(text: string): void {
