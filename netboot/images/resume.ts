@@ -64,7 +64,7 @@ export class ResumableUploads {
       // The appliance ended between the last byte and the name.
       const whole = await open(partial, 'r+');
       try {
-        return await this.#finish(whole, partial, name, range.total, expected);
+        return await this.#finish(request, whole, partial, name, range.total, expected);
       } finally {
         await whole.close();
       }
@@ -118,16 +118,19 @@ export class ResumableUploads {
     }).finally(() => handle.datasync());
     const offset = range.first + received;
     if (offset < range.total) return { kind: 'part', offset, total: range.total };
-    return this.#finish(handle, partial, name, range.total, expected);
+    return this.#finish(request, handle, partial, name, range.total, expected);
   }
 
   async #finish(
+    request: IncomingMessage,
     handle: FileHandle,
     partial: string,
     name: string,
     total: number,
     expected: string | null,
   ): Promise<Resumed> {
+    // Reading all of it takes minutes when it is large, and nothing is sent meanwhile.
+    request.socket.setTimeout(0);
     const tools = { signal: new AbortController().signal, progress: () => {} };
     const { sha256 } = await hashFile(partial, name, tools);
     if (expected !== null && expected !== sha256) {

@@ -305,6 +305,25 @@ test('an address without a digest is fetched by name, and learns its digest', as
   assert.deepEqual([row?.name, row?.sha256, row?.cached], ['rolling.img', sha256(bytes), true]);
 });
 
+test('the image of a machine is fetched as soon as the machine boots', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const source = await startSource(context);
+  const bytes = noise(400_000);
+  source.files.set('/disk.img.gz', { bytes });
+  await writeManifest(appliance, entry('disk.img.gz', `${source.url}/disk.img.gz`, sha256(bytes)));
+  for (const name of ['vmlinuz', 'initrd']) {
+    const stored = appliance.askAdmin(`/boot/bty-netboot-x86_64.${name}`, { method: 'PUT', body: 'x' });
+    assert.equal((await stored).status, 200);
+  }
+  const machine = { image_sha256: sha256(bytes), boot_policy: 'flash' };
+  const bound = { method: 'PUT', body: JSON.stringify(machine) };
+  assert.equal((await appliance.askAdmin('/machines/aa:bb:cc:dd:ee:ff', bound)).status, 200);
+  await value(appliance.askAdmin('/catalog/images'));
+  const script = await (await appliance.ask('/pxe/aa:bb:cc:dd:ee:ff')).text();
+  assert.match(script, new RegExp(`/images/${sha256(bytes)}/disk.img.gz`));
+  assert.equal((await settled(appliance, 'disk.img.gz')).status, 'completed');
+});
+
 test('a manifest may name files of this machine, beside it or anywhere', async (context) => {
   const appliance = await startTestAppliance(context);
   const bytes = noise(2_500_000);

@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { noise, sha256, until } from '../testing/files.ts';
 import { startTestAppliance, type TestAppliance } from '../testing.ts';
 
@@ -249,7 +250,7 @@ function raw(appliance: TestAppliance, method: string, path: string, body = '', 
       });
     });
     request.on('error', reject);
-    request.end(body);
+    request.end(Buffer.from(body, 'latin1'));
   });
 }
 
@@ -502,5 +503,63 @@ test('every route of images and jobs asks for credentials where the contract doe
   assert.deepEqual(
     await Promise.all([appliance.ask('/boot/releases', { method: 'PATCH' }).then(({ status }) => status)]),
     [405],
+  );
+});
+
+test('whatever is sent to the routes of images and jobs, the fault is never ours', async (context) => {
+  const appliance = await startTestAppliance(context);
+  await value(put(appliance, '/images/a.img', noise(1000)));
+  const token = await appliance.makeToken('admin');
+  const segment = fc.oneof(
+    fc.constantFrom(
+      '..',
+      '%00',
+      '%',
+      '%ff',
+      'a.img',
+      'latest',
+      '%2e%2e%2f',
+      'x'.repeat(400),
+      '{tag}',
+      '*',
+      ' ',
+    ),
+    fc.string({ maxLength: 20 }).map((text) => encodeURIComponent(text.toWellFormed())),
+  );
+  const path = fc
+    .tuple(
+      fc.constantFrom(
+        '/images/',
+        '/boot/',
+        '/catalog/hashes/',
+        '/catalog/downloads/',
+        '/boot/releases/',
+        '/catalog/entries?src=',
+        '/tasks/',
+      ),
+      segment,
+      fc.constantFrom('', '/rename', '/x/y'),
+    )
+    .map((parts) => parts.join('').replaceAll(' ', '%20'));
+  const fixed = fc.constantFrom(
+    '/catalog/hashes',
+    '/catalog/downloads',
+    '/boot/releases',
+    '/catalog/entries',
+  );
+  const hostile = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.constantFrom('{"name":"\u0000"}', '{"name":{}}', '[', '{"tag":[]}'),
+  );
+  const method = fc.constantFrom('GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'PATCH', 'OPTIONS');
+  await fc.assert(
+    fc.asyncProperty(method, fc.oneof(path, fixed), hostile, async (verb, where, text) => {
+      // A source of releases that names a host would be asked.
+      const body = verb === 'GET' || verb === 'HEAD' ? '' : text.toWellFormed();
+      const { status } = await raw(appliance, verb, where, Buffer.from(body).toString('latin1'), token);
+      assert.ok(status < 500, `${verb} ${where} ${body}: ${status}`);
+    }),
+    { numRuns: 300 },
   );
 });

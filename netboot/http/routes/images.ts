@@ -154,6 +154,8 @@ async function sendImage(services: Services, call: Call): Promise<Answer> {
   const { request, reply } = call;
   const key = call.params.key ?? '';
   const gone = goneSignal(reply.raw);
+  // It may wait for its turn to be fetched; the sender has a patience of its own.
+  request.raw.socket.setTimeout(0);
   try {
     const { content, name } = await images.open(key, gone);
     // A digest says nothing of the kind of file.
