@@ -30,7 +30,8 @@ const macAt = (index: number) =>
   `02:00:00:00:${(index >> 8).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`;
 const machineAt = (index: number, changes: Partial<MachineRecord> = {}) =>
   newRecord(macAt(index), now, changes);
-const texts = (store: MachineStore) => [...store.listText({}, null)].join(',');
+const texts = (store: MachineStore) =>
+  [...store.listText({}, null)].map((piece) => Buffer.from(piece).toString()).join(',');
 
 for (const [name, make] of Object.entries(implementations)) {
   test(`${name}: what is put is what is got, listed and counted`, (context) => {

@@ -25,8 +25,8 @@ export interface MachineStore {
   ) => Iterable<MachineRecord>;
   /** As `list`, each as JSON of the wire. */
   readonly listWire: (filter: MachineFilter, after: string | null, limit: number | null) => Iterable<string>;
-  /** All of them as JSON of the wire, in pieces of many with commas between. */
-  readonly listText: (filter: MachineFilter, after: string | null) => Iterable<string>;
+  /** All of them as JSON of the wire (UTF-8), in pieces of many, with commas within a piece. */
+  readonly listText: (filter: MachineFilter, after: string | null) => Iterable<Uint8Array>;
   readonly count: (filter: MachineFilter) => number;
   /** How many there are in each phase. */
   readonly countByPhase: () => ReadonlyMap<string, number>;
@@ -173,22 +173,25 @@ function* listed<Item>(
   }
 }
 
-/** A slice of machines is joined by the database itself: a string for each would cost more than all the rest. */
+/**
+ * A slice of machines is joined by the database itself: a string for each would cost more than all the rest. SQLite
+ * joins in the order of the inner query, whose LIMIT keeps it from being merged into the outer one.
+ */
 function* texts(
   database: Database,
   filter: MachineFilter,
   after: string | null,
   single: MachineStore['listWire'],
-): Generator<string> {
+): Generator<Uint8Array> {
   for (let last = after; ; ) {
     const { where, values } = conditions(filter, last);
-    const sql = `SELECT max(mac) AS mac, count(*) AS n, count(wire) AS ready, group_concat(wire, ',' ORDER BY mac) AS text
+    const sql = `SELECT max(mac) AS mac, count(*) AS n, count(wire) AS ready, CAST(group_concat(wire, ',') AS BLOB) AS text
       FROM (SELECT mac, wire FROM machines ${where} ORDER BY mac LIMIT ?)`;
     const row = database.prepare(sql).get(...values, slice);
     const rows = Number(row?.n ?? 0);
     if (rows === 0) return;
-    if (row?.ready === rows) yield String(row.text);
-    else yield [...single(filter, last, rows)].join(',');
+    if (row?.ready === rows && row.text instanceof Uint8Array) yield row.text;
+    else yield Buffer.from([...single(filter, last, rows)].join(','));
     if (rows < slice) return;
     last = String(row?.mac);
   }

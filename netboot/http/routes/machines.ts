@@ -170,10 +170,11 @@ function nextPage(query: MachineQuery, after: string): string {
 }
 
 /** The list as JSON in pieces, so that memory does not grow with it. */
-function* pieces(texts: Iterable<string>): Generator<Buffer> {
+function* pieces(texts: Iterable<Uint8Array>): Generator<Uint8Array> {
   let separator = '[';
   for (const text of texts) {
-    yield Buffer.from(separator + text);
+    yield Buffer.from(separator);
+    yield text;
     separator = ',';
   }
   yield Buffer.from(separator === '[' ? '[]' : ']');
