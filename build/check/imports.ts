@@ -40,7 +40,7 @@ export const rules: readonly Rule[] = [
     folder: 'app/tests',
     folders: ['build', 'shared'],
     node: true,
-    packages: ['playwright-core'],
+    packages: ['axe-core', 'playwright-core'],
   },
   {
     folder: 'build',

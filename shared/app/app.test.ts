@@ -257,7 +257,7 @@ test('a report holds neither serial numbers nor names nor passwords', () => {
     [
       {
         outcome: 'failed',
-        failure: failure('IMAGE_UNREADABLE', { location: secret, problem: 'ABC123454F2A' }).report(),
+        failure: failure('IMAGE_UNREADABLE', { image: secret, problem: 'ABC123454F2A' }).report(),
       },
     ],
   );
