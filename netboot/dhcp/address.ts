@@ -61,11 +61,13 @@ export function isHost(block: Block, address: Ipv4): boolean {
   return block.prefix >= 31 || (address !== block.network && address !== broadcastOf(block));
 }
 
+const octets = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Hardware address as "52:54:00:12:34:56". */
 export function formatHardware(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-    .toString('hex')
-    .replace(/..(?=.)/g, '$&:');
+  let text = '';
+  for (const byte of bytes) text += text === '' ? (octets[byte] ?? '') : `:${octets[byte]}`;
+  return text;
 }
 
 /** Six bytes of "52:54:00:12:34:56", "52-54-..." or "525400...", or null. */

@@ -3,12 +3,14 @@
  * address (ARP), and /proc/net/arp (proc(5)) says whether an answer came.
  */
 import { readFile } from 'node:fs/promises';
-import { formatAddress, type Ipv4, parseAddress } from './address.ts';
+import { formatAddress, type Ipv4 } from './address.ts';
 
 /** RFC 863: a port that nothing answers on. */
 const discardPort = 9;
 /** Milliseconds that a machine has to answer. */
-const patience = 300;
+const patience = 250;
+/** Milliseconds in which questions are gathered. */
+const gatherTime = 50;
 /** Milliseconds that an answer is good for. */
 const shelfLife = 120_000;
 /**
@@ -20,14 +22,20 @@ const questionLife = 3000;
 const mostKept = 4096;
 const complete = 0x2;
 
-/** Hardware addresses that answered on `device`, by IP address. */
-export function neighbours(table: string, device: string): ReadonlyMap<Ipv4, string> {
+/** Hardware addresses that answered for one of `wanted` on `device`, by IP address. */
+export function neighbours(
+  table: string,
+  device: string,
+  wanted: readonly Ipv4[],
+): ReadonlyMap<Ipv4, string> {
   const found = new Map<Ipv4, string>();
-  for (const line of table.split('\n').slice(1)) {
-    const [address = '', , flags = '0', mac = '', , on] = line.trim().split(/\s+/);
-    const parsed = parseAddress(address);
-    if (on !== device || parsed === null || (Number(flags) & complete) === 0) continue;
-    found.set(parsed, mac.toLowerCase());
+  const texts = new Map(wanted.map((address) => [formatAddress(address), address]));
+  for (const line of table.split('\n')) {
+    // The table may hold a thousand lines, of which a few matter.
+    const address = texts.get(line.slice(0, line.indexOf(' ')));
+    if (address === undefined) continue;
+    const [, , flags = '0', mac = '', , on] = line.trim().split(/\s+/);
+    if (on === device && (Number(flags) & complete) !== 0) found.set(address, mac.toLowerCase());
   }
   return found;
 }
@@ -48,7 +56,10 @@ export class Conflicts {
   private readonly answers = new Map<Ipv4, Answer>();
   private readonly open = new Map<Ipv4, Promise<string | null>>();
   /** When the last questions were asked, oldest first. */
-  private asked: number[] = [];
+  private readonly asked: number[] = [];
+  /** Addresses that are asked about together, so that the table is read once for them. */
+  private gathering: { readonly addresses: Ipv4[]; readonly all: Promise<ReadonlyMap<Ipv4, string>> } | null =
+    null;
 
   constructor(prober: Prober) {
     this.prober = prober;
@@ -63,7 +74,7 @@ export class Conflicts {
   /** How many questions may be asked now. */
   private get room(): number {
     const since = performance.now() - questionLife;
-    this.asked = this.asked.filter((at) => at > since);
+    while (this.asked.length > 0 && (this.asked[0] ?? 0) <= since) this.asked.shift();
     return mostQuestions - this.asked.length;
   }
 
@@ -75,11 +86,30 @@ export class Conflicts {
   ask(address: Ipv4): Promise<string | null> {
     const running = this.open.get(address);
     if (running) return running;
-    const asked = this.askAll([address]).then((answers) => answers.get(address) ?? null);
+    const asked = this.together(address).then((answers) => answers.get(address) ?? null);
     this.open.set(address, asked);
     const done = () => void this.open.delete(address);
     asked.then(done, done);
     return asked;
+  }
+
+  private together(address: Ipv4): Promise<ReadonlyMap<Ipv4, string>> {
+    if (this.gathering === null) {
+      const addresses: Ipv4[] = [];
+      const all = new Promise<void>((resolve) => setTimeout(resolve, gatherTime).unref()).then(() => {
+        this.gathering = null;
+        return this.readAfter(addresses);
+      });
+      this.gathering = { addresses, all };
+    }
+    this.gathering.addresses.push(address);
+    this.question(address);
+    return this.gathering.all;
+  }
+
+  private question(address: Ipv4): void {
+    this.asked.push(performance.now());
+    this.prober.send(address, discardPort);
   }
 
   /** Asks for addresses that will be given next, so that their offers need not wait. */
@@ -98,14 +128,15 @@ export class Conflicts {
     await all;
   }
 
-  private async askAll(addresses: readonly Ipv4[]): Promise<ReadonlyMap<Ipv4, string>> {
-    for (const address of addresses) {
-      this.asked.push(performance.now());
-      this.prober.send(address, discardPort);
-    }
+  private askAll(addresses: readonly Ipv4[]): Promise<ReadonlyMap<Ipv4, string>> {
+    for (const address of addresses) this.question(address);
+    return this.readAfter(addresses);
+  }
+
+  private async readAfter(addresses: readonly Ipv4[]): Promise<ReadonlyMap<Ipv4, string>> {
     await new Promise((resolve) => setTimeout(resolve, patience).unref());
     const table = await readFile('/proc/net/arp', 'utf8').catch(() => '');
-    const found = neighbours(table, this.prober.device);
+    const found = neighbours(table, this.prober.device, addresses);
     const at = Date.now();
     for (const address of addresses) this.answers.set(address, { at, mac: found.get(address) ?? null });
     while (this.answers.size > mostKept) this.answers.delete(this.answers.keys().next().value ?? 0);

@@ -77,6 +77,7 @@ export class Link {
   private readonly doors: Door[] = [];
   private prober: Socket | null = null;
   private closed = false;
+  private lastSource = { text: '0.0.0.0', address: 0 };
 
   private constructor(options: LinkOptions) {
     this.options = options;
@@ -145,9 +146,15 @@ export class Link {
     socket.on('error', (error) => this.options.complain(error.message));
     socket.on('message', (bytes, from) => {
       if (this.closed) return;
-      const source = { address: parseAddress(from.address) ?? 0, port: from.port };
+      const source = { address: this.sourceOf(from.address), port: from.port };
       this.options.receive({ port, bytes, from: source, to: address });
     });
+  }
+
+  /** Clients without an address all send from 0.0.0.0, and relays send often. */
+  private sourceOf(text: string): Ipv4 {
+    if (text !== this.lastSource.text) this.lastSource = { text, address: parseAddress(text) ?? 0 };
+    return this.lastSource.address;
   }
 
   /** Sends from `from`:`port`. What the network refuses is told to `complain` and to nobody else. */

@@ -7,7 +7,7 @@ import { quarantine } from './full.ts';
 import type { Lease } from './lease.ts';
 import { Link, type Received } from './link.ts';
 import { decide } from './offer.ts';
-import { Option, textIn } from './option.ts';
+import { byteIn, hexOf, MessageType, Option, textIn } from './option.ts';
 import { encode, type Packet, parse } from './packet.ts';
 import type { BootPolicy, Decision, Place, Reply, Situation } from './situation.ts';
 import type { Store } from './store.ts';
@@ -51,6 +51,8 @@ function macOf(packet: Packet): string | null {
 const mostWaiting = 4096;
 /** Addresses asked about before they are needed, when half of them are not. */
 const stock = 256;
+const fullTurn = 32;
+const mostFullTurns = 4;
 /** Milliseconds. */
 const restockEvery = 250;
 const mostConflicts = 4;
@@ -65,6 +67,9 @@ export class Post {
   private readonly foreign = new Map<string, number>();
   /** Numbers of our own DISCOVERs, which come back to us. */
   private readonly ownSearches: number[] = [];
+  private readInTurn = 0;
+  private fullTurns = 0;
+  private shed = 0;
   private stocking = false;
   private restocked = Number.NEGATIVE_INFINITY;
   private restocker: NodeJS.Timeout | undefined;
@@ -122,7 +127,7 @@ export class Post {
   }
 
   state(): DhcpState {
-    const { place, foreign, received, answered, malformed } = this;
+    const { place, foreign, received, answered, malformed, shed } = this;
     return {
       interface: place.name,
       mode: place.mode,
@@ -132,6 +137,7 @@ export class Post {
       received,
       answered,
       malformed,
+      shed,
     };
   }
 
@@ -150,10 +156,31 @@ export class Post {
         return;
       }
       if (this.ownSearches.includes(result.packet.xid)) return;
+      if (this.sheds(result.packet)) return;
       this.serve(result.packet, received, 0);
     } catch (error) {
       this.tell('trouble', error instanceof Error ? (error.stack ?? error.message) : String(error));
     }
+  }
+
+  /**
+   * Under more load than can be served, machines that are new here wait for their next try, so that those that hold
+   * an offer or a lease are answered in time. libuv reads at most 32 datagrams of a socket in one turn of the loop;
+   * several full turns in a row mean that more wait than were read.
+   */
+  private sheds(packet: Packet): boolean {
+    if (this.readInTurn++ === 0) {
+      setImmediate(() => {
+        this.fullTurns = this.readInTurn >= fullTurn ? this.fullTurns + 1 : 0;
+        this.readInTurn = 0;
+      });
+    }
+    if (this.fullTurns < mostFullTurns) return false;
+    if (byteIn(packet.options, Option.messageType) !== MessageType.discover) return false;
+    const hardware = `${packet.htype}/${hexOf(packet.chaddr.subarray(0, packet.hlen))}`;
+    if (this.options.store.book.ofClient(hardware) !== null) return false;
+    this.shed++;
+    return true;
   }
 
   private situation(packet: Packet, received: Received): Situation {

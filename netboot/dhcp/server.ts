@@ -261,6 +261,7 @@ export class DhcpServer {
             received: 0,
             answered: 0,
             malformed: 0,
+            shed: 0,
           },
     );
   }

@@ -128,6 +128,8 @@ export const DhcpState = Type.Object({
   received: Type.Integer(),
   answered: Type.Integer(),
   malformed: Type.Integer(),
+  /** DISCOVERs of unknown machines that were left to their next try because too much else waited. */
+  shed: Type.Integer(),
 });
 export type DhcpState = Static<typeof DhcpState>;
 
