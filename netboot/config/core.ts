@@ -1,4 +1,4 @@
-import { address, choice, count, flag, path, port, secret, text, words } from './setting.ts';
+import { address, choice, count, flag, path, port, secret, url, words } from './setting.ts';
 
 const day = 86_400;
 
@@ -16,11 +16,7 @@ export const coreSettings = {
   tlsKey: path(null, 'FILE', 'Private key (PEM) of --tls-cert.'),
   tlsGenerated: flag(false, 'Serve operators over TLS with a CA of our own, whose fingerprint is printed.'),
   tlsPort: port(8443, 'Port that TLS listens on, at --web-host. HTTP then serves machines only.'),
-  publicUrl: text(
-    null,
-    'URL',
-    'Address of this appliance as machines reach it; otherwise what they asked for.',
-  ),
+  publicUrl: url('Address of this appliance as machines reach it; otherwise the one that they asked for.'),
   trustedProxy: words(
     'ADDRESSES',
     'Proxies whose X-Forwarded-For is believed: addresses or networks; any other word believes everyone.',

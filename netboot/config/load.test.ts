@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: iPXE spells its settings like that.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -65,6 +66,9 @@ test('a value that cannot be used is refused with its name, its origin and what 
   const refused = (text: RegExp) => failsWith('SETTING_INVALID', text);
   assert.throws(() => load([], { BTY_WEB_PORT: 'abc' }), refused(/web_port \(from BTY_WEB_PORT\)/));
   assert.throws(() => load(['--web-host', 'nowhere']), refused(/no IP address/));
+  for (const bad of ['10.0.0.1', 'http://a/b', 'http://a b', 'ftp://a', 'http://u@a', 'http://${x}'])
+    assert.throws(() => load(['--public-url', bad]), refused(/no address like/), bad);
+  assert.equal(load(['--public-url', 'http://10.0.0.1:8080/']).config.publicUrl, 'http://10.0.0.1:8080');
   assert.throws(() => load(['--discovery-policy', 'flash']), refused(/none of tui, inventory, local/));
   assert.throws(() => load(['--config', join(folder, 'none')]), refused(/ENOENT/));
   for (const [text, problem] of [

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { isAbsolute, resolve } from 'node:path';
 import type { Checked } from '../../shared/descriptor.ts';
+import { authority } from '../http/authority.ts';
 
 /** Settings that the fallback of another one may follow. */
 export interface Known {
@@ -146,6 +147,22 @@ export function words(metavar: string, sentence: string): Setting<readonly strin
     metavar,
     parse: (given) => valid(given.split(/[\s,]+/).filter((word) => word !== '')),
     fallback: () => [],
+    otherwise: 'none',
+  };
+}
+
+/** The address of a server: scheme, host and perhaps a port, nothing after them. */
+export function url(sentence: string): Setting<string | null> {
+  return {
+    sentence,
+    metavar: 'URL',
+    parse: (given) => {
+      const bare = given.replace(/\/+$/, '');
+      const found = /^https?:\/\/([^/?#@\s]+)$/.exec(bare)?.[1];
+      if (found !== undefined && authority(found) !== null) return valid(bare);
+      return invalid(`"${given}" is no address like http://10.0.0.1:8080`);
+    },
+    fallback: () => null,
     otherwise: 'none',
   };
 }

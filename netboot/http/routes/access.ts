@@ -16,6 +16,7 @@ export const accessRoutes: Routes = (app, services) => {
 
   serve(app, services, accessOperations.login, async ({ body, address, secure }) => {
     const result = await access.login(body.password, address);
+    services.metrics.logins.inc({ result: result.kind });
     switch (result.kind) {
       case 'in':
         return redirect('/ui/dashboard', { 'set-cookie': sessionCookie(result.cookie, config, secure) });
