@@ -23,6 +23,7 @@ import { coreReadiness } from './readiness.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
 import { holdState } from './store/lock.ts';
+import { storyPart } from './story/part.ts';
 import { tftpPart } from './tftp/part.ts';
 import { upkeepPart } from './upkeep.ts';
 import { version } from './version.ts';
@@ -40,7 +41,7 @@ export type PartStarter = (
 ) => Promise<Part | null> | Part | null;
 
 /** What is started after HTTP, in this order, and closed in the opposite one. */
-const parts: readonly PartStarter[] = [upkeepPart, bootFilesPart, dhcpPart, tftpPart];
+const parts: readonly PartStarter[] = [upkeepPart, bootFilesPart, storyPart, dhcpPart, tftpPart];
 
 export interface ApplianceOptions {
   readonly config: Config;

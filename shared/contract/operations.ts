@@ -8,6 +8,7 @@ import { imageOperations } from './image.ts';
 import { jobOperations } from './job.ts';
 import { machineOperations } from './machine.ts';
 import type { Operation } from './operation.ts';
+import { storyOperations } from './story.ts';
 import { systemOperations } from './system.ts';
 import { uiOperations } from './ui.ts';
 
@@ -21,6 +22,7 @@ export const operationGroups: readonly {
   { title: 'Jobs', operations: Object.values(jobOperations) },
   { title: 'Events', operations: Object.values(eventOperations) },
   { title: 'DHCP', operations: Object.values(dhcpOperations) },
+  { title: 'Boots', operations: Object.values(storyOperations) },
   { title: 'What machines ask', operations: Object.values(bootOperations) },
   { title: 'The appliance itself', operations: Object.values(systemOperations) },
   { title: 'Pages', operations: [...Object.values(uiOperations), ...Object.values(formOperations)] },

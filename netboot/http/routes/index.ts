@@ -9,6 +9,7 @@ import { imageRoutes } from './images.ts';
 import { jobRoutes } from './jobs.ts';
 import { machineRoutes } from './machines.ts';
 import { pxeRoutes } from './pxe.ts';
+import { storyRoutes } from './story.ts';
 import { systemRoutes } from './system.ts';
 import { uiRoutes } from './ui.ts';
 
@@ -23,5 +24,6 @@ export const routes: readonly Routes[] = [
   bootRoutes,
   jobRoutes,
   dhcpRoutes,
+  storyRoutes,
   formRoutes,
 ];

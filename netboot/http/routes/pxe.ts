@@ -5,6 +5,7 @@ import { bootstrapScript, machineScript, type Script } from '../../boot/script.t
 import type { Netboot } from '../../machines/boots.ts';
 import { imagePath, unknownName } from '../../machines/images.ts';
 import type { Services } from '../../services.ts';
+import { witnessOf } from '../../witness.ts';
 import { Problem } from '../problem.ts';
 import { type Call, empty, json, serve, text } from '../route.ts';
 import type { Routes } from '../server.ts';
@@ -23,8 +24,11 @@ export const pxeRoutes: Routes = (app, services) => {
   serve(app, services, bootOperations.script, async (call) => {
     const mac = macOf(call.params);
     const { uuid, serial } = call.query;
+    // A look is no netboot.
+    if (call.request.method === 'HEAD') return text('', scriptType, 200, noStore);
     const netboot = await boots.netboot({ mac, address: call.address, uuid, serial });
     const script = await scriptOf(services, netboot);
+    tellScript(services, mac, call.address, script, netboot.action.kind);
     const context = { base: baseOf(services, call), mac: netboot.record.mac };
     return text(machineScript(script, context), scriptType, 200, noStore);
   });
@@ -84,6 +88,15 @@ function entitled(
 /** Address by which machines reach the appliance: the setting, else the (well-formed) name they asked by. */
 function baseOf({ config }: Services, { host }: Pick<Call, 'host'>): string {
   return (config.publicUrl ?? `http://${host}`).replace(/\/+$/, '');
+}
+
+/** The boot story hears which script a machine got. */
+function tellScript(services: Services, mac: string, address: string, script: Script, reason: string): void {
+  const who = { at: services.clock(), mac, address };
+  const action = script.kind === 'live' ? script.mode : script.kind;
+  const witness = witnessOf(services);
+  witness.step({ ...who, kind: 'script', script: 'machine', action, reason });
+  if (script.kind === 'disk') witness.step({ ...who, kind: 'local-boot', how: script.because });
 }
 
 async function scriptOf(services: Services, { action, errand, record }: Netboot): Promise<Script> {

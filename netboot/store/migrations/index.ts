@@ -2,5 +2,6 @@
 import type { Migration } from '../migration.ts';
 import { core } from './001-core.ts';
 import { images } from './002-images.ts';
+import { story } from './003-story.ts';
 
-export const migrations: readonly Migration[] = [core, images];
+export const migrations: readonly Migration[] = [core, images, story];

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { startTestAppliance } from '../testing.ts';
+import { encode } from '../tftp/packet.ts';
+import { witnessOf } from '../witness.ts';
+import { parseNeighbours } from './addresses.ts';
+import type { StepNews } from './step.ts';
+
+const mac = '52:54:00:00:00:01';
+const discover: StepNews = {
+  kind: 'discover',
+  seconds: 0,
+  relay: null,
+  architecture: 0,
+  vendorClass: 'PXEClient:Arch:00000',
+  userClass: null,
+  uuid: null,
+};
+const get = async (response: Promise<Response>) => (await (await response).json()) as Record<string, unknown>;
+
+test('a boot is told over HTTP step by step, survives a restart, and its packets open in tcpdump', async (context) => {
+  const first = await startTestAppliance(context);
+  const witness = witnessOf(first.services);
+  const client = { address: '10.0.0.50', port: 2070 };
+  const server = { address: '10.0.0.1', port: 69 };
+  const payload = encode({ kind: 'read', file: 'undionly.kpxe', mode: 'octet', options: [['tsize', '0']] });
+  witness.step({ at: Date.now(), mac, address: null, ...discover });
+  const ack: StepNews = {
+    kind: 'ack',
+    server: '10.0.0.1',
+    assigned: '10.0.0.50',
+    leaseSeconds: 600,
+    bootFile: 'undionly.kpxe',
+  };
+  witness.step({ at: Date.now(), mac, address: '10.0.0.50', ...ack });
+  // TFTP knows the address alone.
+  witness.datagram({ at: Date.now(), mac: null, address: '10.0.0.50', from: client, to: server, payload });
+  const done: StepNews = {
+    kind: 'tftp-done',
+    file: 'undionly.kpxe',
+    bytes: 70000,
+    milliseconds: 20,
+    resent: 0,
+  };
+  witness.step({ at: Date.now(), mac: null, address: '10.0.0.50', ...done });
+  const list = (await (await first.askAdmin(`/machines/${mac}/boots`)).json()) as {
+    id: number;
+    stage: string;
+  }[];
+  assert.equal(list.length, 1);
+  assert.equal(list[0]?.stage, 'boot-file');
+  const id = list[0]?.id;
+  const boot = await get(first.askAdmin(`/boots/${id}`));
+  assert.deepEqual(
+    (boot.steps as { kind: string }[]).map(({ kind }) => kind),
+    ['discover', 'ack', 'tftp-done'],
+  );
+  assert.equal(boot.datagrams, 1);
+  assert.equal((await first.ask(`/boots/${id}`)).status, 401);
+  for (const bad of ['0', '999', 'x', '1.txt'])
+    assert.equal((await first.askAdmin(`/boots/${bad}`)).status, 404, bad);
+  const capture = await first.askAdmin(`/boots/${id}.pcap`);
+  assert.equal(capture.headers.get('content-type'), 'application/vnd.tcpdump.pcap');
+  const path = join(first.stateDir, 'boot.pcap');
+  await writeFile(path, Buffer.from(await capture.arrayBuffer()));
+  if (existsSync('/usr/bin/tcpdump')) {
+    const { stdout } = await promisify(execFile)('/usr/bin/tcpdump', ['-nvr', path]);
+    assert.match(stdout, /10\.0\.0\.50\.2070 > 10\.0\.0\.1\.69: .*RRQ "undionly.kpxe" octet tsize 0/s);
+    assert.doesNotMatch(stdout, /bad cksum/);
+  }
+  await first.close();
+  const second = await startTestAppliance(context, { stateDir: first.stateDir });
+  const again = await get(second.askAdmin(`/boots/${id}`));
+  assert.equal(again.stage, 'boot-file');
+  const metrics = await (await second.askAdmin('/metrics')).text();
+  assert.match(metrics, /bty_boots_total/);
+});
+
+test('a fetched script and a stranger with random addresses leave their boots, within bounds', async (context) => {
+  const web = await startTestAppliance(context);
+  assert.equal((await web.ask(`/pxe/${mac}`)).status, 200);
+  const list = (await (await web.askAdmin(`/machines/${mac}/boots`)).json()) as { stage: string }[];
+  assert.equal(list.length, 1);
+  const witness = witnessOf(web.services);
+  for (let count = 0; count < 9000; count += 1) {
+    const other = `02:00:00:00:${(count >> 8).toString(16).padStart(2, '0')}:${(count & 255).toString(16).padStart(2, '0')}`;
+    witness.step({ at: Date.now(), mac: other, address: null, ...discover });
+  }
+  const programs = (await (await web.askAdmin('/boot-programs')).json()) as { name: string }[];
+  assert.ok(programs.some(({ name }) => name === 'arm64/snponly.efi'));
+  assert.equal((await web.ask('/boot/arm64/nothing.efi')).status, 404);
+});
+
+test("the kernel's neighbour table is read, its incomplete entries are not", () => {
+  const table = `IP address       HW type     Flags       HW address            Mask     Device
+10.0.0.5         0x1         0x2         52:54:00:aa:bb:cc     *        br0
+10.0.0.6         0x1         0x0         00:00:00:00:00:00     *        br0
+`;
+  assert.deepEqual([...parseNeighbours(table)], [['10.0.0.5', '52:54:00:aa:bb:cc']]);
+});
