@@ -9,7 +9,17 @@ export interface Display extends AsyncDisposable {
 
 /** A screen of its own, with nobody in front of it. */
 export async function startDisplay(width = 1400, height = 1000): Promise<Display> {
-  const args = ['-displayfd', '3', '-screen', '0', `${width}x${height}x24`, '-nolisten', 'tcp', '-noreset'];
+  const args = [
+    '-displayfd',
+    '3',
+    '-screen',
+    '0',
+    `${width}x${height}x24`,
+    '-nolisten',
+    'tcp',
+    '-noreset',
+    '-ac',
+  ];
   const server = spawn('Xvfb', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const numbers = server.stdio[3] as Readable;
   const [chunk] = (await once(numbers, 'data', { signal: AbortSignal.timeout(30_000) })) as [Buffer];

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { _electron, type ElectronApplication, type Page } from 'playwright-core';
@@ -24,6 +24,8 @@ export interface OpenOptions {
   /** Keep what an app remembered before. */
   readonly data?: string;
   readonly environment?: NodeJS.ProcessEnv;
+  /** Runs as this user instead of as root. */
+  readonly uid?: number;
 }
 
 /** The packed app on a screen of its own, with nothing remembered. Everything is gone when it is disposed of. */
@@ -32,7 +34,8 @@ export async function openApp(options: OpenOptions = {}): Promise<Opened> {
   const display = await startDisplay();
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'bty-app-')));
   await prepare(data, options.settings ?? {});
-  const app = await launch(executable, data, display, options).catch(async (error: unknown) => {
+  const program = options.uid === undefined ? executable : await asUser(executable, data, options.uid);
+  const app = await launch(program, data, display, options).catch(async (error: unknown) => {
     await display[Symbol.asyncDispose]();
     throw error;
   });
@@ -97,6 +100,15 @@ async function ready(
       throw new Error(`The window stays empty: ${[...complaints, ...said].join('\n')}`, { cause: error });
     });
   return { page, complaints };
+}
+
+/** A program that becomes `uid` and then `executable`; `data` becomes that user's home. */
+async function asUser(executable: string, data: string, uid: number): Promise<string> {
+  const wrapper = join(data, 'start');
+  const script = `#!/bin/sh\nHOME='${data}' exec setpriv --reuid ${uid} --regid ${uid} --clear-groups '${executable}' "$@"\n`;
+  await writeFile(wrapper, script, { mode: 0o755 });
+  for (const name of ['', 'settings.json', 'start']) await chown(join(data, name), uid, uid);
+  return wrapper;
 }
 
 async function prepare(data: string, settings: SettingsPatch): Promise<void> {
