@@ -1,4 +1,5 @@
 /** The HTTP application and the servers that it is reached by. */
+import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -48,8 +49,12 @@ export interface Application {
 /** The application with `routes`, without a socket. */
 export async function makeApplication(services: Services, routes: readonly Routes[]): Promise<Application> {
   const operations: Operation[] = [];
+  // Ids of two runs must not be taken for one another in a log.
+  const run = randomBytes(4).toString('hex');
+  let requests = 0;
   const app = Fastify({
     logger: false,
+    genReqId: () => `${run}-${(++requests).toString(36)}`,
     // The contract's own reading of bodies is in route.ts; nothing is read here.
     bodyLimit: Number.MAX_SAFE_INTEGER,
     routerOptions: { maxParamLength: longestPath, ignoreTrailingSlash: false, caseSensitive: true },
@@ -90,7 +95,7 @@ export async function makeApplication(services: Services, routes: readonly Route
       { operation, method: request.method, status: reply.statusCode },
       reply.elapsedTime / 1000,
     );
-    const level = reply.statusCode >= 500 ? 'error' : 'debug';
+    const level = levelOf(request.method, reply.statusCode);
     services.log[level]('request', {
       request: request.id,
       method: request.method,
@@ -125,6 +130,12 @@ function answerError(
     .status(told.status)
     .header('content-type', 'application/json')
     .send(JSON.stringify({ ...told.body, ...(told.ours ? { request_id: request.id } : {}) }));
+}
+
+/** What changes something is worth a line; 503 is said by `/readyz` and by what is busy, and is no fault. */
+function levelOf(method: string, status: number): 'error' | 'info' | 'debug' {
+  if (status >= 500 && status !== 503) return 'error';
+  return method === 'GET' || method === 'HEAD' ? 'debug' : 'info';
 }
 
 /** How many Host headers came: Node.js keeps only the first, and a proxy may have looked at another one. */
