@@ -12,8 +12,8 @@ import { programOf } from './program.ts';
 const folder = __dirname;
 const program = programOf(app.isPackaged, process.resourcesPath, process.env.BTY_CHECKOUT ?? process.cwd());
 
-/** Words of the command line that are not Electron's own. */
-const words = (argv: readonly string[]) => argv.slice(app.isPackaged ? 1 : 2);
+/** Words of the command line behind the program, and behind the app where Electron was told which one to run. */
+const words = (argv: readonly string[]) => argv.slice(process.defaultApp ? 2 : 1);
 
 function begin(): void {
   const desk = new Desk(folder, program);

@@ -1,0 +1,111 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { _electron, type ElectronApplication } from 'playwright-core';
+import { electronFiles } from '../../build/app/electron.ts';
+import { startDisplay } from './display.ts';
+import { loopDisk } from './loop.ts';
+import { packedApp } from './packed.ts';
+import { descendantsOf } from './processes.ts';
+import { noise } from './sample.ts';
+import { flash, inspected, result } from './steps.ts';
+import { openApp } from './window.ts';
+
+/**
+ * Time from the start to a window that answers, memory when idle, and frame times while a disk is written: of the
+ * packed app, and of an Electron window with nothing in it, in the same run.
+ */
+const rounds = 3;
+
+interface Measured {
+  /** Milliseconds. */
+  readonly start: number;
+  /** Bytes, shared pages counted once. */
+  readonly memory: number;
+}
+
+async function measure(executable: string): Promise<Measured> {
+  await using display = await startDisplay();
+  const data = await mkdtemp(join(tmpdir(), 'bty-bench-'));
+  const began = performance.now();
+  const app = await _electron.launch({
+    executablePath: executable,
+    args: ['--no-sandbox', '--disable-gpu', `--user-data-dir=${data}`],
+    env: { PATH: process.env.PATH ?? '', HOME: data, DISPLAY: display.name },
+  });
+  const page = await app.firstWindow();
+  await page.locator('h1, h2').first().waitFor({ state: 'attached' });
+  const start = performance.now() - began;
+  await page.waitForTimeout(3000);
+  const memory = await memoryOf(app);
+  await app.close();
+  await rm(data, { recursive: true, force: true });
+  return { start, memory };
+}
+
+async function memoryOf(app: ElectronApplication): Promise<number> {
+  const main = app.process().pid ?? 0;
+  const pids = [main, ...(await descendantsOf(main)).map(({ pid }) => pid)];
+  const texts = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')),
+  );
+  return texts.reduce((sum, text) => sum + Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0) * 1024, 0);
+}
+
+const framework = 'electron';
+
+/** An Electron that shows a heading. */
+async function bareElectron(folder: string): Promise<string> {
+  const place = join(folder, 'bare');
+  execFileSync('cp', ['-a', (await electronFiles()).folder, place]);
+  const app = join(place, 'resources', 'app');
+  await mkdir(app);
+  await writeFile(join(app, 'package.json'), '{ "name": "bare", "main": "main.js" }');
+  await writeFile(join(app, 'index.html'), '<h1>bare</h1>');
+  const script = `const { app, BrowserWindow } = require('${framework}');
+app.whenReady().then(() => new BrowserWindow({ width: 1040, height: 720 }).loadFile('index.html'));`;
+  await writeFile(join(app, 'main.js'), script);
+  return join(place, 'electron');
+}
+
+/** Milliseconds between frames while a disk is written: the median, and what 95 of 100 are below. */
+async function frames(folder: string): Promise<readonly [number, number]> {
+  const image = join(folder, 'bench.img');
+  await writeFile(image, Buffer.concat(Array.from({ length: 8 }, (_, index) => noise(64 << 20, index + 1))));
+  await using disk = await loopDisk(520 << 20);
+  await using desk = await openApp({ settings: { allowLoops: true }, words: [image] });
+  await inspected(desk.page, 'bench.img');
+  await desk.page.evaluate(`window.gaps = []; { let last = performance.now();
+    const step = (now) => { window.gaps.push(now - last); last = now; requestAnimationFrame(step); };
+    requestAnimationFrame(step); } undefined`);
+  await flash(desk.page, disk.path);
+  await result(desk.page, 'Written and verified');
+  const gaps = ((await desk.page.evaluate('window.gaps')) as number[]).sort((a, b) => a - b);
+  const at = (share: number) => gaps[Math.floor(gaps.length * share)] ?? 0;
+  return [at(0.5), at(0.95)];
+}
+
+const best = (all: readonly Measured[], of: (one: Measured) => number) => Math.min(...all.map(of));
+const folder = await mkdtemp(join(tmpdir(), 'bty-bench-'));
+try {
+  const programs = { bty: (await packedApp()).executable, bare: await bareElectron(folder) };
+  const found: Record<keyof typeof programs, Measured[]> = { bty: [], bare: [] };
+  for (let round = 0; round < rounds; round++) {
+    for (const name of ['bare', 'bty'] as const) found[name].push(await measure(programs[name]));
+  }
+  const row = (title: string, of: (one: Measured) => number, unit: string, goal: number) => {
+    const [bty, bare] = [best(found.bty, of), best(found.bare, of)];
+    process.stdout.write(
+      `${title.padEnd(28)} bty ${bty.toFixed(0).padStart(5)} ${unit}   bare Electron ${bare.toFixed(0).padStart(5)} ${unit}   ${(bty / bare).toFixed(2)}x (goal ${goal}x)\n`,
+    );
+  };
+  row('start to a window, best of 3', ({ start }) => start, 'ms', 1.3);
+  row('idle memory, best of 3', ({ memory }) => memory / 1e6, 'MB', 1.5);
+  const [median, most] = await frames(folder);
+  process.stdout.write(
+    `frame times while flashing     median ${median.toFixed(1)} ms, 95 of 100 below ${most.toFixed(1)} ms\n`,
+  );
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
