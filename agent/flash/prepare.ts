@@ -21,8 +21,6 @@ export interface FlashRequest {
   readonly catalog: string | undefined;
   /** The image is a name in the catalog, whatever else it looks like. */
   readonly named?: boolean | undefined;
-  /** The image is a name in the catalog, whatever else it looks like. */
-  readonly named?: boolean | undefined;
   readonly verify: VerifyMode;
   readonly sparse: boolean;
   /** Takes an image that its own partition table says was cut short. */
@@ -48,7 +46,6 @@ export async function prepareFlash(request: FlashRequest, signal: AbortSignal): 
   const opened = await openSource(request.image, {
     signal,
     catalog: request.catalog,
-    named: request.named,
     named: request.named,
     onNotice: (text) => hear(text),
   });
