@@ -142,5 +142,5 @@ function scriptOf(name: string, base: string): string | null {
   if (!isTftpScript(name)) return null;
   const [shebang = '#!ipxe', ...lines] = bootstrapScript(base).split('\n');
   // iPXE 2 runs autoexec.ipxe before it has asked for an address of its own; the script needs one.
-  return [shebang, 'isset ${netX/ip} || dhcp || echo bty: no address', ...lines].join('\n');
+  return [shebang, `isset \${netX/ip} || dhcp || echo bty: no address`, ...lines].join('\n');
 }
