@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Failure } from '../../shared/failure.ts';
@@ -60,6 +60,27 @@ test('restoring keeps what was there, and is refused while an appliance runs', a
   await again.close();
   const kept = readFileSync(join(appliance.stateDir, 'backups', 'before-restore-3.db'));
   assert.equal(kept.subarray(0, 15).toString(), 'SQLite format 3');
+});
+
+test('nobody else may read the state, a backup of it, or what a restore keeps', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const { stateDir } = appliance;
+  const file = join(temporaryDirectory(context), 'state.bak');
+  backup(stateDir, file, 1, 'test');
+  const open = (folder: string, names: readonly string[]) =>
+    names.filter((name) => (statSync(join(folder, name)).mode & 0o077) !== 0);
+  assert.deepEqual(open(file, ['']), []);
+  const names = readdirSync(stateDir).filter((name) => name.startsWith('state.db'));
+  assert.deepEqual(names, ['state.db', 'state.db-shm', 'state.db-wal']);
+  assert.deepEqual(open(stateDir, names), []);
+  await appliance.close();
+  // As an earlier version left it.
+  chmodSync(join(stateDir, 'state.db'), 0o644);
+  restore(stateDir, file, 3);
+  assert.deepEqual(open(stateDir, ['state.db', 'backups/before-restore-3.db']), []);
+  chmodSync(join(stateDir, 'state.db'), 0o644);
+  await startTestAppliance(context, { stateDir });
+  assert.deepEqual(open(stateDir, ['state.db', 'state.db-wal']), []);
 });
 
 test('what is no backup is refused, and the state stays', (context) => {

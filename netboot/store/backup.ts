@@ -1,9 +1,10 @@
 /** The state in one file: a SQLite database with the version of its schema, and the keys of our own CA. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { failure } from '../../shared/failure.ts';
 import { applicationId, databasePath } from './database.ts';
+import { keepPrivate, makeStateFolder } from './folder.ts';
 import { holdState } from './lock.ts';
 import type { Migration } from './migration.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
@@ -27,6 +28,8 @@ export function backup(stateDir: string, target: string, now: number, program: s
   const partial = `${target}.partial`;
   rmSync(partial, { force: true });
   try {
+    // It holds the key of the CA; SQLite writes into an empty file that is there.
+    keepPrivate(partial);
     const connection = new DatabaseSync(source, { readOnly: true, timeout: 5000 });
     try {
       // One transaction sees one moment, whatever is written meanwhile.
@@ -81,6 +84,7 @@ export function restore(
     const target = databasePath(stateDir);
     const partial = `${target}.partial`;
     rmSync(partial, { force: true });
+    keepPrivate(partial);
     const connection = new DatabaseSync(source, { readOnly: true });
     let kept: { readonly name: string; readonly content: Uint8Array }[];
     try {
@@ -97,7 +101,8 @@ export function restore(
     copy.close();
     if (existsSync(target)) {
       const old = join(stateDir, 'backups', `before-restore-${now}.db`);
-      mkdirSync(dirname(old), { recursive: true, mode: 0o750 });
+      makeStateFolder(dirname(old));
+      keepPrivate(target);
       // What the old one has in its journal belongs into the file that is kept.
       const current = new DatabaseSync(target);
       current.exec('PRAGMA wal_checkpoint(TRUNCATE)');
@@ -109,7 +114,7 @@ export function restore(
     for (const { name, content } of kept) {
       if (!(files as readonly string[]).includes(name)) continue;
       const path = join(stateDir, name);
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      makeStateFolder(dirname(path), 0o700);
       writeFileSync(path, content, { mode: 0o600 });
     }
     return { path: target, bytes: statSync(target).size, version };

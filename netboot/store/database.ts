@@ -5,10 +5,11 @@
  * acknowledged "this machine is flashed" that a power cut takes back would flash the machine again; what that
  * costs is shared: all writes that wait at one moment are one transaction and one flush to the disk.
  */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { failure } from '../../shared/failure.ts';
+import { keepPrivate, makeStateFolder } from './folder.ts';
 import type { Migration } from './migration.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
 
@@ -150,7 +151,8 @@ export function databasePath(stateDir: string): string {
 export function openDatabase(stateDir: string, migrations: readonly Migration[] = allMigrations): Database {
   const path = databasePath(stateDir);
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o750 });
+    makeStateFolder(stateDir);
+    keepPrivate(path);
     const connection = new DatabaseSync(path, { timeout: 5000 });
     try {
       check(connection, path, migrations);
@@ -205,11 +207,12 @@ function migrate(
 
 function keepCopy(connection: DatabaseSync, path: string, stateDir: string, version: number): void {
   const folder = join(stateDir, 'backups');
-  mkdirSync(folder, { recursive: true, mode: 0o750 });
+  makeStateFolder(folder);
   const copy = join(folder, `before-migration-from-${version}.db`);
   if (existsSync(copy)) return;
   connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   rmSync(`${copy}.partial`, { force: true });
+  keepPrivate(`${copy}.partial`);
   copyFileSync(path, `${copy}.partial`);
   renameSync(`${copy}.partial`, copy);
 }
