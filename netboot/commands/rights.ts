@@ -1,8 +1,9 @@
 /** What `bty-web` does with the rights of root: it gives them up before it opens anything. */
-import { lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
+import { lchownSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../shared/failure.ts';
 import type { Loaded } from '../config/load.ts';
+import { makeStateFolder } from '../store/folder.ts';
 import { becomeOrdinary, userOf } from '../system/privilege.ts';
 
 /** Everything of root under `path` becomes the user's; links are not followed. */
@@ -21,7 +22,12 @@ export function giveUpRoot({ config, origins }: Loaded): string | null {
     if (origins.user !== 'default') throw failure('NO_SUCH_USER', { user: config.user });
     return `bty-web runs as root: there is no user "${config.user}" (make one with: useradd --system ${config.user}).`;
   }
-  mkdirSync(config.stateDir, { recursive: true, mode: 0o750 });
+  try {
+    makeStateFolder(config.stateDir);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw failure('STATE_UNUSABLE', { path: config.stateDir, problem }, error);
+  }
   handOver(config.stateDir, user);
   const { kept } = becomeOrdinary(user);
   return `bty-web runs as ${config.user} and keeps ${kept.join(' and ')}.`;

@@ -1,8 +1,8 @@
 /** One appliance for one state directory, at one moment. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { failure } from '../../shared/failure.ts';
+import { makeStateFolder } from './folder.ts';
 
 /**
  * Holds `stateDir` until the returned function is called, or this process ends, however it ends. The lock is SQLite's
@@ -11,7 +11,7 @@ import { failure } from '../../shared/failure.ts';
 export function holdState(stateDir: string): () => void {
   let database: DatabaseSync;
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o750 });
+    makeStateFolder(stateDir);
     database = new DatabaseSync(join(stateDir, 'lock.db'), { timeout: 0 });
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
