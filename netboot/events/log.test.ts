@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { openDatabase } from '../store/database.ts';
 import { temporaryDirectory } from '../testing.ts';
 import { Hub } from './hub.ts';
@@ -40,6 +41,24 @@ test('events are chained: a changed, removed, added or reordered one is found', 
     database.connection.exec('ROLLBACK');
   }
   assert.equal(log.verify().kind, 'intact');
+});
+
+test('whatever text an event carries, half a surrogate pair too, the chain holds', async (context) => {
+  const { log } = open(context);
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 20 }),
+    fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 10 }).map((codes) => {
+      return String.fromCharCode(...codes);
+    }),
+    fc.constantFrom('bad \ud800 disk', '\udc00', 'a\u0000b', '\ufeffx'),
+  );
+  await fc.assert(
+    fc.asyncProperty(text, text, async (one, other) => {
+      await log.record({ ...event('kind', one), summary: other, actor: one, details: { [one]: other } });
+      assert.equal(log.verify().kind, 'intact');
+    }),
+    { numRuns: 100, examples: [['bad \ud800 disk', '\udc00']] },
+  );
 });
 
 test('retention takes the old ones, keeps the rest provable, and says so itself', async (context) => {

@@ -61,15 +61,17 @@ export class EventLog {
   append(event: NewEvent): number {
     const last = this.#last();
     const [subjectKind, subjectId] = event.subject ?? [null, null];
+    // What is hashed must be what the database keeps: half a surrogate pair would be kept as another letter.
+    const kept = (text: string | null) => text?.toWellFormed() ?? null;
     const row = {
       id: last.id + 1,
       ts: new Date(this.#clock()).toISOString().replace('Z', '000+00:00'),
       kind: event.kind,
       subject_kind: subjectKind,
-      subject_id: subjectId,
-      actor: event.actor,
-      source_ip: event.address,
-      summary: event.summary,
+      subject_id: kept(subjectId),
+      actor: event.actor.toWellFormed(),
+      source_ip: kept(event.address),
+      summary: event.summary.toWellFormed(),
       details: event.details === undefined ? null : JSON.stringify(event.details),
     };
     this.#database
