@@ -196,6 +196,7 @@ test('a file that is replaced while it is sent arrives as it was', async (contex
     request.end();
   });
   assert.equal(sha256(body), sha256(old));
+  await until('the transfer is over', () => sent.length === 1);
   assert.deepEqual(
     sent.map(({ problem }) => problem),
     [null],
@@ -229,6 +230,7 @@ test('a file that is changed in place while it is sent is cut off, never mixed',
     await handle.close();
   });
   assert.equal(result.complete, false);
+  await until('the first transfer ends', () => sent.length >= 1);
   assert.match(sent[0]?.problem ?? '', /changed while it was sent/);
   await writeFile(path, noise(60_000_000));
   const shorter = await interrupted(port, () => truncate(path, 10_000_000));
