@@ -5,6 +5,8 @@ import type { ServerResponse } from 'node:http';
 export const heartbeat = 15_000;
 /** News that come together within this time go out together. */
 const gather = 100;
+/** Heartbeats in a row that a client may leave unread. */
+const patience = 2;
 
 export interface ChannelOptions {
   readonly headers: Readonly<Record<string, string>>;
@@ -20,6 +22,7 @@ export class Channel {
   readonly #options: ChannelOptions;
   readonly #beat: NodeJS.Timeout;
   #wake: NodeJS.Timeout | null = null;
+  #unread = 0;
   #closed = false;
 
   constructor(response: ServerResponse, options: ChannelOptions) {
@@ -32,10 +35,12 @@ export class Channel {
       'x-accel-buffering': 'no',
     });
     response.write(':\n\n');
-    response.on('drain', () => this.wake()).on('close', () => this.close());
+    response.on('drain', () => this.#goOn()).on('close', () => this.close());
     this.#beat = setInterval(() => {
       if (!options.isWelcome()) this.close();
       else if (this.isOpen) response.write(':\n\n');
+      // Who reads nothing comes again with `Last-Event-ID` when it reads again.
+      else if (++this.#unread >= patience) this.close();
     }, heartbeat);
     this.wake();
   }
@@ -52,6 +57,14 @@ export class Channel {
       this.#wake = null;
       if (this.isOpen) this.#options.pump(this);
     }, gather);
+  }
+
+  /** What was sent is read: the rest at once, but others first. */
+  #goOn(): void {
+    this.#unread = 0;
+    setImmediate(() => {
+      if (this.isOpen) this.#options.pump(this);
+    });
   }
 
   send(event: string, data: string, id: number | null = null): void {

@@ -112,12 +112,10 @@ export class EventLog {
     return (rows as unknown as Row[]).map(toEvent);
   }
 
-  /** Oldest first, from the event after `id` on. */
-  after(id: number, limit: number): Event[] {
-    const rows = this.#database
-      .prepare('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?')
-      .all(id, limit);
-    return (rows as unknown as Row[]).map(toEvent);
+  /** Oldest first, from the event after `id` on, read one by one: who stops early has read no more. */
+  *after(id: number, limit: number): Generator<Event> {
+    const rows = this.#database.prepareFresh('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?');
+    for (const row of rows.iterate(id, limit)) yield toEvent(row as unknown as Row);
   }
 
   lastId(): number {

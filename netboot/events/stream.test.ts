@@ -122,6 +122,61 @@ test('a client that never reads costs nothing, and the others go on', async (con
   assert.ok(process.memoryUsage().rss - before < 150e6);
 });
 
+test('a client that asks for all events and never reads holds one of them, not pages', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const notes = 'x'.repeat(200_000);
+  for (let index = 0; index < 100; index++)
+    await appliance.services.events.record({
+      kind: 'test.long',
+      subject: null,
+      actor: 'system',
+      address: null,
+      summary: `${index}`,
+      details: { notes },
+    });
+  const token = await appliance.makeToken('read');
+  const idle = appliance.services.hub.listeners;
+  const { port } = new URL(appliance.url);
+  const before = process.memoryUsage().rss;
+  for (let index = 0; index < 30; index++) {
+    const socket = connect(Number(port), '127.0.0.1');
+    const head = `GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nLast-Event-ID: 0`;
+    socket.write(`${head}\r\n\r\n`);
+    socket.pause();
+    context.after(() => socket.destroy());
+  }
+  await listeners(appliance, idle + 30);
+  // One that came after them has all: they had their turns.
+  const all = await read(appliance, '/events/stream', (found) => found.length >= 100, {
+    'last-event-id': '0',
+  });
+  assert.deepEqual(
+    all.slice(0, 100).map(({ id }) => id),
+    Array.from({ length: 100 }, (_, index) => `${index + 1}`),
+  );
+  const grown = process.memoryUsage().rss - before;
+  assert.ok(grown < 250e6, `${grown}`);
+});
+
+test('a stream that does not read while thousands of things change is let go', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const { hub } = appliance.services;
+  const token = await appliance.makeToken('read');
+  const idle = hub.listeners;
+  const { port } = new URL(appliance.url);
+  const socket = connect(Number(port), '127.0.0.1');
+  context.after(() => socket.destroy());
+  socket.write(`GET /events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  socket.pause();
+  await listeners(appliance, idle + 1);
+  const value = 'x'.repeat(20_000);
+  for (let index = 0; hub.listeners > idle; index++) {
+    assert.ok(index < 100_000, 'it is kept for ever');
+    hub.publish({ kind: 'notice', key: `${index}`, value });
+    if (index % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+});
+
 test('a stream ends with the session that opened it, and with the appliance', async (context) => {
   const appliance = await startTestAppliance(context);
   assert.equal((await appliance.ask('/events/stream')).status, 401);

@@ -12,6 +12,10 @@ import { fixedHeaders, type Routes } from '../server.ts';
 
 /** Streams that may be open at once. */
 const mostStreams = 500;
+/** Events that one stream sends before others have their turn. */
+const mostAtOnce = 100;
+/** Things whose latest state is kept for a stream that does not read; beyond it the stream ends. */
+const mostPending = 2000;
 /** Rows of the compatible stream; whoever has more machines uses the JSON one. */
 const mostRows = 200;
 
@@ -24,7 +28,7 @@ export const eventRoutes: Routes = (app, services) => {
 
   const open = (
     { request, reply }: Call,
-    onNews: (news: News) => boolean,
+    onNews: (news: News, channel: Channel) => boolean,
     pump: (channel: Channel) => void,
   ) => {
     if (channels.size >= mostStreams) throw new Problem(503, 'too many streams are open');
@@ -48,7 +52,7 @@ export const eventRoutes: Routes = (app, services) => {
       },
     });
     const silence = hub.listen((news) => {
-      if (onNews(news)) channel.wake();
+      if (onNews(news, channel)) channel.wake();
     });
     channels.add(channel);
     if (services.ending.aborted) channel.close();
@@ -88,19 +92,21 @@ export const eventRoutes: Routes = (app, services) => {
     const pending = new Map<string, News>();
     return open(
       call,
-      (news) => {
+      (news, channel) => {
         if (news.kind !== 'event') pending.set(keyOf(news), news);
+        if (pending.size > mostPending && !channel.isOpen) channel.close();
         return true;
       },
       (channel) => {
-        while (channel.isOpen) {
-          const page = events.after(last, 100);
-          for (const event of page) {
-            channel.send('event', JSON.stringify(event), event.id);
-            last = event.id;
-          }
-          if (page.length < 100) break;
+        let sent = 0;
+        for (const event of events.after(last, mostAtOnce)) {
+          // One event may be long: whoever does not read gets no second one.
+          if (!channel.isOpen) return;
+          channel.send('event', JSON.stringify(event), event.id);
+          last = event.id;
+          sent++;
         }
+        if (sent === mostAtOnce) return channel.wake();
         for (const [key, news] of pending) {
           if (!channel.isOpen) return;
           pending.delete(key);
@@ -114,7 +120,8 @@ export const eventRoutes: Routes = (app, services) => {
 function keyOf(news: News): string {
   switch (news.kind) {
     case 'machine':
-      return `machine ${news.mac}`;
+      // A text that all streams share.
+      return news.mac;
     case 'event':
     case 'images':
       return news.kind;
