@@ -12,7 +12,7 @@ import { type FactStore, type FileFacts, Folder } from './folder.ts';
 import { syncFolder } from './folders.ts';
 import { hashFile } from './hash.ts';
 import { lookAt, readerOf } from './look.ts';
-import { digestOf, isPlainName, plainName } from './name.ts';
+import { digestOf, imageName, isPlainName } from './name.ts';
 import type { Received } from './receive.ts';
 import { readSidecar, writeSidecar } from './sidecar.ts';
 import type { LocalFile } from './unify.ts';
@@ -118,12 +118,12 @@ export class Library {
 
   /** Opens a file by its name, or by the digest of what it holds now; null when there is none. */
   async open(key: string): Promise<OpenedImage | null> {
-    if (isPlainName(key)) {
-      const found = await this.images.open(key);
-      if (found) return { content: fileContent(found.opened, found.sha256), name: key };
-    }
     const sha256 = digestOf(key);
-    if (sha256 === null) return null;
+    // A digest means the bytes that have it, whatever a file is named.
+    if (sha256 === null) {
+      const found = isPlainName(key) ? await this.images.open(key) : null;
+      return found && { content: fileContent(found.opened, found.sha256), name: key };
+    }
     for (let look = 0; look < 2; look++) {
       const found = (await this.#openCached(sha256)) ?? (await this.#openLocal(sha256));
       if (found) return found;
@@ -168,9 +168,12 @@ export class Library {
 
   /** Asks for the digest of a file; one that is known already costs nothing. Rejects with HASH_FILE_UNKNOWN. */
   async hash(name: string): Promise<Job> {
-    const path = join(this.images.path, name);
-    const found = isPlainName(name) ? await this.images.open(name) : null;
-    if (found === null) throw failure('HASH_FILE_UNKNOWN', { path });
+    const plain = isPlainName(name);
+    const found = plain ? await this.images.open(name) : null;
+    // Of what lies elsewhere nothing is told but what was asked.
+    if (found === null) {
+      throw failure('HASH_FILE_UNKNOWN', { path: plain ? join(this.images.path, name) : name });
+    }
     await found.opened.handle.close();
     const total = found.opened.state.size;
     return this.#options.jobs.ask('hash', name, null, { outdated: found.sha256 === null, total });
@@ -180,6 +183,12 @@ export class Library {
   async remove(
     key: string,
   ): Promise<{ readonly name: string; readonly size: number; readonly sha256: string | null }> {
+    const sha256 = digestOf(key);
+    const cached = sha256 === null ? undefined : this.cache.get(sha256);
+    if (sha256 !== null && (await this.#removeFrom(this.cache, sha256))) {
+      await this.cache.refresh();
+      return { name: sha256, size: cached?.state.size ?? 0, sha256 };
+    }
     if (isPlainName(key) && (await this.#removeFrom(this.images, key))) {
       const known = this.images.get(key);
       await rm(join(this.images.path, `${key}.sha256`), { force: true }).catch(this.#options.onFault);
@@ -187,18 +196,12 @@ export class Library {
       await this.images.refresh();
       return { name: key, size: known?.state.size ?? 0, sha256: known?.known?.sha256 ?? null };
     }
-    const sha256 = digestOf(key);
-    const cached = sha256 === null ? undefined : this.cache.get(sha256);
-    if (sha256 !== null && (await this.#removeFrom(this.cache, sha256))) {
-      await this.cache.refresh();
-      return { name: sha256, size: cached?.state.size ?? 0, sha256 };
-    }
     throw failure('STORED_IMAGE_UNKNOWN', { key });
   }
 
   /** Gives a file of the image directory another name. Rejects with STORED_IMAGE_UNKNOWN, STORED_IMAGE_EXISTS. */
   async rename(name: string, wanted: string): Promise<void> {
-    const [from, to] = [join(this.images.path, name), join(this.images.path, plainName(wanted))];
+    const [from, to] = [join(this.images.path, name), join(this.images.path, imageName(wanted))];
     const present = isPlainName(name) ? await lstat(from).catch(() => null) : null;
     if (!present?.isFile()) throw failure('STORED_IMAGE_UNKNOWN', { key: name });
     const before = this.images.remembered(name);

@@ -24,6 +24,12 @@ export function digestOf(text: string): string | null {
   return /^[0-9a-fA-F]{64}$/.test(text) ? text.toLowerCase() : null;
 }
 
+/** `name` when it is plain and cannot be taken for the digest of an image. Throws NAME_INVALID. */
+export function imageName(name: string): string {
+  if (digestOf(name) !== null) throw failure('NAME_INVALID', { name });
+  return plainName(name);
+}
+
 /** As Python writes a text in an error message: the contract's bodies quote so. */
 export function quoted(text: string): string {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";

@@ -192,3 +192,35 @@ test('digests are computed on request, told as jobs, and unknown names are told'
   assert.equal(unknown.status, 404);
   assert.equal(((await unknown.json()) as { detail: string }).detail, `no active hash named "it's"`);
 });
+
+test('a digest means the bytes that have it, whatever a file is named', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const [good, bad] = [noise(100_000, 1), noise(100_000, 2)];
+  const digest = sha256(good);
+  for (const name of [digest, digest.toUpperCase()]) {
+    assert.equal((await put(appliance, `/images/${name}`, bad)).status, 400);
+  }
+  await value(put(appliance, '/images/bad.img', bad));
+  const renamed = await appliance.askAdmin('/images/bad.img/rename', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: digest }),
+  });
+  assert.equal(renamed.status, 400);
+  // Copied there by other means.
+  await writeFile(join(rootOf(appliance), digest), bad);
+  assert.equal((await appliance.ask(`/images/${digest}`)).status, 404);
+  await value(put(appliance, '/images/good.img', good));
+  assert.equal(sha256(await bytesOf(appliance, `/images/${digest}`)), digest);
+});
+
+test('asking for the digest of what lies elsewhere tells no path of this machine', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const response = await appliance.askAdmin('/catalog/hashes', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: '../state.db' }),
+  });
+  assert.equal(response.status, 404);
+  assert.equal((await response.text()).includes(appliance.stateDir), false);
+});

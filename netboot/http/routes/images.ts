@@ -4,7 +4,7 @@ import { type CatalogImages, imageOperations } from '../../../shared/contract/im
 import { formatByName } from '../../../shared/descriptor.ts';
 import { failure } from '../../../shared/failure.ts';
 import type { NewEvent } from '../../events/log.ts';
-import { digestOf, plainName } from '../../images/name.ts';
+import { digestOf, imageName, plainName } from '../../images/name.ts';
 import { imagePath } from '../../images/plane.ts';
 import { type Received, receiveFile } from '../../images/receive.ts';
 import { fetchText, sizeOfRemote } from '../../images/remote.ts';
@@ -180,7 +180,7 @@ export function goneSignal(response: ServerResponse): AbortSignal {
 
 async function receive(services: Services, call: Call): Promise<Answer> {
   const { images, events, config } = services;
-  const name = plainName(call.params.name ?? '');
+  const name = imageName(call.params.name ?? '');
   const limits = images.limits('image');
   const request = call.request.raw;
   const range = request.headers['content-range'];
