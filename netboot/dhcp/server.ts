@@ -1,9 +1,10 @@
 /** DHCP on any number of interfaces, each for itself; settings may change while it runs. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { DhcpInterface, DhcpSettings, DhcpState } from '../../shared/contract/dhcp.ts';
 import { asFailure, failure } from '../../shared/failure.ts';
 import type { Witness } from '../story/step.ts';
+import { interfaceAddress } from '../system/native.ts';
 import { blockOf, parseAddress } from './address.ts';
 import { findServers } from './foreign.ts';
 import { type News, Post } from './post.ts';
@@ -19,13 +20,15 @@ export interface Network {
   readonly addresses: readonly Own[];
 }
 
-function indexOf(name: string): number {
+function readText(path: string): string {
   try {
-    return Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'));
+    return readFileSync(path, 'utf8').trim();
   } catch {
-    return 0;
+    return '';
   }
 }
+
+const indexOf = (name: string): number => Number(readText(`/sys/class/net/${name}/ifindex`));
 
 /** IPv4 interfaces of this machine that are up, by name. */
 export function networks(): ReadonlyMap<string, Network> {
@@ -40,7 +43,32 @@ export function networks(): ReadonlyMap<string, Network> {
     const mac = entries?.[0]?.mac ?? '';
     if (own.length > 0) found.set(name, { name, mac, index: indexOf(name), addresses: own });
   }
+  for (const name of waiting(found)) {
+    const known = interfaceAddress(name);
+    if (known === null) continue;
+    const address = parseAddress(known.address.join('.'));
+    const mac = readText(`/sys/class/net/${name}/address`);
+    const prefix = known.mask.reduce((bits, byte) => bits + (byte.toString(2).match(/1/g)?.length ?? 0), 0);
+    if (address !== null) {
+      const own = { address, block: blockOf(address, prefix) };
+      found.set(name, { name, mac, index: indexOf(name), addresses: [own] });
+    }
+  }
   return found;
+}
+
+/** Interfaces that are up but have no carrier, which Node.js does not list: netdevice(7) IFF_UP. */
+function waiting(known: ReadonlyMap<string, unknown>): string[] {
+  const isUp = (name: string) => (Number(readText(`/sys/class/net/${name}/flags`)) & 1) === 1;
+  return namesIn('/sys/class/net').filter((name) => !known.has(name) && isUp(name));
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 export interface DhcpServerOptions {

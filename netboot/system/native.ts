@@ -19,6 +19,11 @@ const SO_RCVBUFFORCE = 33;
 // udp(7)
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
+// netdevice(7)
+const SIOCGIFADDR = 0x8915;
+const SIOCGIFNETMASK = 0x891b;
+const ifreqBytes = 40;
+const longestName = 15;
 // prctl(2)
 const PR_CAPBSET_DROP = 24;
 const PR_SET_KEEPCAPS = 8;
@@ -38,6 +43,7 @@ interface Library {
   readonly setsockopt: Call;
   readonly bind: Call;
   readonly close: Call;
+  readonly ioctl: Call;
   readonly prctl: Call;
   readonly capset: Call;
 }
@@ -54,6 +60,8 @@ function library(): Library {
     setsockopt: libc.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
     bind: libc.func('bind', 'int', ['int', 'void *', 'uint32_t']),
     close: libc.func('close', 'int', ['int']),
+    // ioctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its one pointer alike.
+    ioctl: libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
     // prctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its longs alike.
     prctl: libc.func('prctl', 'int', ['int', 'long', 'long', 'long', 'long']),
     capset: libc.func('capset', 'int', ['void *', 'void *']),
@@ -125,6 +133,30 @@ export function datagramSocket(wanted: DatagramSocket): number {
   } catch (error) {
     close(descriptor);
     throw error;
+  }
+}
+
+/**
+ * First IPv4 address of an interface and its mask, four bytes each, or null: netdevice(7) SIOCGIFADDR. Unlike
+ * os.networkInterfaces() it also knows interfaces whose cable leads nowhere yet, as between an appliance and a machine
+ * that is still switched off.
+ */
+export function interfaceAddress(name: string): { address: Uint8Array; mask: Uint8Array } | null {
+  if (Buffer.byteLength(name) > longestName) return null;
+  const { socket, ioctl, close } = library();
+  const descriptor = checked('socket', socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  try {
+    const ask = (request: number): Uint8Array | null => {
+      const ifreq = Buffer.alloc(ifreqBytes);
+      ifreq.write(name);
+      // struct sockaddr_in lies behind the name (16 bytes); its address behind family and port.
+      return ioctl(descriptor, request, ifreq) === 0 ? Uint8Array.from(ifreq.subarray(20, 24)) : null;
+    };
+    const address = ask(SIOCGIFADDR);
+    const mask = ask(SIOCGIFNETMASK);
+    return address && mask ? { address, mask } : null;
+  } finally {
+    close(descriptor);
   }
 }
 
