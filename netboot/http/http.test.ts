@@ -35,6 +35,7 @@ function raw(appliance: TestAppliance, bytes: string | Buffer): Promise<{ status
 
 test('every operation that is not open refuses who shows nothing, a wrong cookie, a wrong token', async (context) => {
   const appliance = await startTestAppliance(context);
+  installLive(appliance.stateDir);
   const operations = await operationsOf(appliance);
   assert.ok(operations.length >= 48);
   for (const operation of operations) {

@@ -321,3 +321,22 @@ test('without a live system a machine is told so: one to be flashed waits, anoth
   assert.equal(kindOf(waits), 'wait');
   assert.match(waits, /the live system is not installed/);
 });
+
+test('what cannot be booted counts as no boot: no loop, no plan, nothing flashed', async (context) => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  const appliance = await startTestAppliance(context, { clock: () => now, config: { loopBoots: 3 } });
+  const discovered = '02:00:00:00:00:01';
+  assert.equal(kindOf(await scriptOf(appliance, discovered)), 'disk');
+  assert.equal((await getMachine(appliance, discovered)).state.phase, 'discovered');
+  await putMachine(appliance, mac, { image_sha256: image, boot_policy: 'flash-once' });
+  for (let time = 0; time < 6; time++) {
+    now += 10_500;
+    assert.match(await scriptOf(appliance, mac), /the live system is not installed/);
+  }
+  assert.equal((await appliance.ask(`/pxe/${mac}/done`, { method: 'POST' })).status, 403);
+  const machine = await getMachine(appliance, mac);
+  assert.deepEqual(
+    [machine.state.phase, machine.boot_policy, machine.last_flashed_at, machine.state.next],
+    ['armed', 'flash-once', null, 'flash'],
+  );
+});

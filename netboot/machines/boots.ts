@@ -26,10 +26,14 @@ export interface NetbootRequest {
   /** SMBIOS UUID and serial number as iPXE says them. */
   readonly uuid: string | undefined;
   readonly serial: string | undefined;
+  /** Whether a live system is installed that could be started. */
+  readonly canStart: boolean;
 }
 
 export type BootAction =
   | Action
+  /** A live system would be started, and none is installed. */
+  | { readonly kind: 'missing'; readonly wanted: 'flash' | 'interactive' | 'inventory' }
   /** Another board came with the MAC of a machine that is to be flashed. */
   | { readonly kind: 'mistaken'; readonly uuid: string };
 
@@ -71,9 +75,16 @@ export class Boots {
       }
       const binding = bindingOf(record);
       const action = actionOf(record.life, binding, at, this.#machines.limit, newPlanId());
+      if (!request.canStart && isLive(action)) {
+        // Nothing is booted, so nothing counts as a boot and there is no plan that could be done.
+        const rests = netbooted(record.life, { kind: 'nothing' }, binding, at, this.#machines.limit);
+        const after = this.#machines.move(record, rests, author, changes);
+        this.#tickets.end(record.mac);
+        return { record: after, action: { kind: 'missing', wanted: action.kind }, errand: null };
+      }
       const life = netbooted(record.life, action, binding, at, this.#machines.limit);
       this.#machines.move(record, life, author, changes);
-      const live = action.kind === 'flash' || action.kind === 'interactive' || action.kind === 'inventory';
+      const live = isLive(action);
       const errand = live ? this.#tickets.issue(record.mac, request.address, at) : null;
       if (!live) this.#tickets.end(record.mac);
       return { record: { ...record, ...changes, life }, action, errand };
@@ -288,6 +299,12 @@ export class Boots {
     if (record === null) throw unknownMachine(mac);
     return record;
   }
+}
+
+type LiveAction = Extract<Action, { readonly kind: 'flash' | 'interactive' | 'inventory' }>;
+
+function isLive(action: Action): action is LiveAction {
+  return action.kind === 'flash' || action.kind === 'interactive' || action.kind === 'inventory';
 }
 
 function newPlanId(): string {

@@ -1,7 +1,7 @@
 import { cpioOfFile } from '../../../shared/archive/cpio.ts';
 import { type Ticket, ticketPath } from '../../../shared/contract/agent.ts';
 import { bootOperations } from '../../../shared/contract/boot.ts';
-import { bootstrapScript, machineScript, type Script } from '../../boot/script.ts';
+import { bootstrapScript, type LiveSystem, machineScript, type Script } from '../../boot/script.ts';
 import type { Netboot } from '../../machines/boots.ts';
 import { imagePath, unknownName } from '../../machines/images.ts';
 import type { Services } from '../../services.ts';
@@ -26,8 +26,10 @@ export const pxeRoutes: Routes = (app, services) => {
     const { uuid, serial } = call.query;
     // A look is no netboot.
     if (call.request.method === 'HEAD') return text('', scriptType, 200, noStore);
-    const netboot = await boots.netboot({ mac, address: call.address, uuid, serial });
-    const script = await scriptOf(services, netboot);
+    const systems = await services.live.installed();
+    const canStart = systems.length > 0;
+    const netboot = await boots.netboot({ mac, address: call.address, uuid, serial, canStart });
+    const script = scriptOf(services, netboot, systems);
     tellScript(services, mac, call.address, script, netboot.action.kind);
     const context = { base: baseOf(services, call), mac: netboot.record.mac };
     return text(machineScript(script, context), scriptType, 200, noStore);
@@ -99,18 +101,16 @@ function tellScript(services: Services, mac: string, address: string, script: Sc
   if (script.kind === 'disk') witness.step({ ...who, kind: 'local-boot', how: script.because });
 }
 
-async function scriptOf(services: Services, { action, errand, record }: Netboot): Promise<Script> {
+function scriptOf(
+  services: Services,
+  { action, errand, record }: Netboot,
+  systems: readonly LiveSystem[],
+): Script {
   switch (action.kind) {
     case 'flash':
     case 'interactive':
     case 'inventory': {
-      const systems = await services.live.installed();
-      if (systems.length === 0 || errand === null) {
-        const missing = 'the live system is not installed on the appliance (its boot page says how)';
-        return action.kind === 'flash'
-          ? { kind: 'wait', reasons: [missing], seconds: 30 }
-          : { kind: 'disk', because: missing };
-      }
+      if (errand === null) return { kind: 'disk', because: 'there is no ticket for the live system' };
       const sha256 = record.imageSha256;
       const image = sha256 === null ? null : services.images.find(sha256);
       // It comes while the machine starts.
@@ -118,6 +118,12 @@ async function scriptOf(services: Services, { action, errand, record }: Netboot)
       const path = sha256 === null ? null : imagePath(sha256, image?.name ?? unknownName);
       const { liveShell: shell } = services.config;
       return { kind: 'live', mode: action.kind, systems, errand, imagePath: path, shell };
+    }
+    case 'missing': {
+      const missing = 'the live system is not installed on the appliance (its boot page says how)';
+      return action.wanted === 'flash'
+        ? { kind: 'wait', reasons: [missing], seconds: 30 }
+        : { kind: 'disk', because: missing };
     }
     case 'disk': {
       const because = action.because === 'finished' ? 'it is done; the disk is booted' : 'the disk is booted';
