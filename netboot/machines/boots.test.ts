@@ -10,6 +10,7 @@ import {
   getMachine,
   image,
   installLive,
+  inventoryOf,
   kindOf,
   progressOf,
   putMachine,
@@ -254,6 +255,9 @@ test('a board with the network adapter of another one is not flashed; a known bo
   const one = '?uuid=11111111-2222-3333-4444-555555555555&serial=BOARD1';
   const two = '?uuid=99999999-2222-3333-4444-555555555555&serial=BOARD2';
   await putMachine(appliance, mac, { image_sha256: image, boot_policy: 'flash' });
+  const live = await bootLive(appliance, mac);
+  const inventory = inventoryOf('11111111-2222-3333-4444-555555555555', 'BOARD1');
+  assert.equal((await live.ask('inventory', inventory)).status, 204);
   assert.equal(kindOf(await scriptOf(appliance, mac, one)), 'live');
   const refused = await scriptOf(appliance, mac, two);
   assert.equal(kindOf(refused), 'disk');
@@ -273,33 +277,7 @@ test('an inventory is kept and shown, and gives the machine its identity', async
   installLive(appliance.stateDir);
   const live = await bootLive(appliance, mac);
   assert.equal((await live.plan()).kind, 'inventory');
-  const nothing = null;
-  const dmi = {
-    vendor: 'V',
-    product: 'P',
-    version: nothing,
-    serial: 'SN1',
-    uuid: '11111111-2222-3333-4444-555555555555',
-    board_vendor: nothing,
-    board_name: nothing,
-    board_serial: nothing,
-    bios_vendor: nothing,
-    bios_version: nothing,
-    bios_date: nothing,
-  };
-  const inventory = {
-    schema_version: 1,
-    agent_version: '1',
-    kernel: '6',
-    architecture: 'x64',
-    firmware: { kind: 'uefi', secure_boot: null },
-    dmi,
-    cpu: { model: 'C', sockets: 1, cores: 2, threads: 2 },
-    memory_bytes: 1024,
-    disks: [],
-    nics: [],
-    problems: [],
-  };
+  const inventory = inventoryOf('11111111-2222-3333-4444-555555555555', 'SN1');
   assert.equal((await live.ask('inventory', { ...inventory, disks: 'x' })).status, 422);
   assert.equal((await live.ask('inventory', inventory)).status, 204);
   const machine = await getMachine(appliance, mac);
@@ -339,4 +317,29 @@ test('what cannot be booted counts as no boot: no loop, no plan, nothing flashed
     [machine.state.phase, machine.boot_policy, machine.last_flashed_at, machine.state.next],
     ['armed', 'flash-once', null, 'flash'],
   );
+});
+
+test('whoever asks for a script cannot say what board a machine is, and the operator accepts another board', async (context) => {
+  const appliance = await startTestAppliance(context);
+  installLive(appliance.stateDir);
+  const strange = '?uuid=99999999-2222-3333-4444-555555555555&serial=STRANGE';
+  const real = '?uuid=11111111-2222-3333-4444-555555555555&serial=BOARD1';
+  const fresh = '02:00:00:00:00:01';
+  await putMachine(appliance, mac, { image_sha256: image, boot_policy: 'flash' });
+  for (const known of [mac, fresh]) {
+    await scriptOf(appliance, known, strange);
+    const machine = await getMachine(appliance, known);
+    assert.deepEqual([machine.smbios_uuid, machine.smbios_serial], [null, null]);
+    assert.equal(kindOf(await scriptOf(appliance, known, real)), 'live');
+  }
+  const live = await bootLive(appliance, mac);
+  await live.ask('inventory', inventoryOf('11111111-2222-3333-4444-555555555555', 'BOARD1'));
+  assert.equal(kindOf(await scriptOf(appliance, mac, strange)), 'disk');
+  const patch = (body: object) =>
+    appliance.askAdmin(`/machines/${mac}`, { method: 'PATCH', body: JSON.stringify(body) });
+  assert.equal((await patch({ smbios_uuid: 'mine' })).status, 422);
+  const accepted = await patch({ smbios_uuid: null, smbios_serial: null });
+  assert.equal(accepted.status, 200);
+  assert.equal(((await accepted.json()) as { smbios_uuid: string | null }).smbios_uuid, null);
+  assert.equal(kindOf(await scriptOf(appliance, mac, strange)), 'live');
 });

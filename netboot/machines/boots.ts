@@ -66,8 +66,7 @@ export class Boots {
       const serial = normalSerial(request.serial);
       const { record, mistaken } = this.#identified(request.mac, uuid, serial, author, at);
       const seen = { lastSeenAt: at, lastSeenIp: request.address, updatedAt: at };
-      const board = { smbiosUuid: record.smbiosUuid ?? uuid, smbiosSerial: record.smbiosSerial ?? serial };
-      const changes = { ...seen, ...board, discoveredAt: record.discoveredAt ?? at };
+      const changes = { ...seen, discoveredAt: record.discoveredAt ?? at };
       if (mistaken !== null) {
         this.#machines.store.put({ ...record, ...seen });
         this.#tickets.end(record.mac);
@@ -269,15 +268,15 @@ export class Boots {
     if (byMac !== null && uuid !== null) {
       this.#machines.append(mac, author, {
         kind: 'machine.identity_failed',
-        summary: `Another board came with the address ${mac}; it was not flashed.`,
+        summary: `Another board came with the address ${mac}; it was not flashed. To accept it, forget the old board.`,
         details: { expected_uuid: byMac.smbiosUuid, uuid, serial },
       });
       return { record: byMac, mistaken: uuid };
     }
     const policy = this.#needs.config.discoveryPolicy;
     const seen = { discoveredAt: at, lastSeenAt: at, lastSeenIp: author.address };
-    const board = { smbiosUuid: uuid, smbiosSerial: serial };
-    const record = newRecord(mac, at, { bootPolicy: policy, ...seen, ...board });
+    // What board it is, the inventory of its live system says: anyone can ask for a script.
+    const record = newRecord(mac, at, { bootPolicy: policy, ...seen });
     this.#machines.store.put(record);
     this.#machines.append(mac, author, {
       kind: 'machine.discovered',

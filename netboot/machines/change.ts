@@ -56,6 +56,8 @@ export function changed(
     targetDisk: diskOf(body, base.targetDisk),
     labels: body.labels ?? base.labels,
     notes: body.notes === undefined ? base.notes : body.notes,
+    smbiosUuid: body.smbios_uuid === null ? null : base.smbiosUuid,
+    smbiosSerial: body.smbios_serial === null ? null : base.smbiosSerial,
     updatedAt: at,
     revision: before === null ? 1 : before.revision + 1,
   };

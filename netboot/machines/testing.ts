@@ -104,3 +104,22 @@ export function doneOf(plan: string) {
     notices: [],
   };
 }
+
+/** What a live system on that board tells. */
+export function inventoryOf(uuid: string, serial: string) {
+  const unnamed = { version: null, board_vendor: null, board_name: null, board_serial: null };
+  const bios = { bios_vendor: null, bios_version: null, bios_date: null };
+  return {
+    schema_version: 1,
+    agent_version: '1',
+    kernel: '6',
+    architecture: 'x64',
+    firmware: { kind: 'uefi', secure_boot: null },
+    dmi: { vendor: 'V', product: 'P', serial, uuid, ...unnamed, ...bios },
+    cpu: { model: 'C', sockets: 1, cores: 2, threads: 2 },
+    memory_bytes: 1024,
+    disks: [],
+    nics: [],
+    problems: [],
+  };
+}

@@ -92,6 +92,9 @@ const ours = {
   target_disk: Type.Optional(nullable(DiskRule)),
   labels: Type.Optional(Labels),
   notes: Type.Optional(nullable(Notes)),
+  /** Null forgets which board the machine is; the next inventory says it anew. */
+  smbios_uuid: Type.Optional(Type.Null()),
+  smbios_serial: Type.Optional(Type.Null()),
 };
 
 /** Replaces all that the contract names; what is ours and left out stays as it is. */
@@ -189,7 +192,9 @@ export const machineOperations = operations({
     summary: 'Say what a machine is to boot; makes it when it is new.',
     description:
       'Replaces what the predecessor knew: an omitted field gets its default. `target_disk_serial`, `target_disk`, ' +
-      '`labels` and `notes` stay when omitted. With `flash` and `flash-once` the next netboot flashes.',
+      '`labels` and `notes` stay when omitted. With `flash` and `flash-once` the next netboot flashes. The inventory ' +
+      'of a live system binds the machine to its board, and another board with its MAC is not flashed; null as ' +
+      '`smbios_uuid` and `smbios_serial` accepts another one.',
     body: { kind: 'json', schema: MachineUpsert },
     replies: { 200: { sentence: 'The machine as it is now.', schema: Machine }, ...conflict },
   },
