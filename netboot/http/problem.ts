@@ -49,7 +49,8 @@ export function tell(error: unknown): Told {
     return { status: error.status, body: { detail: error.detail }, headers: error.headers, ours: false };
   if (error instanceof Failure && error.code !== 'INTERNAL') {
     const body = { detail: error.message, code: error.code, advice: error.advice };
-    return { status: error.httpStatus, body, headers: {}, ours: error.httpStatus >= 500 };
+    // 502, 503 and 507 speak of what lies around the appliance: a server, its load, its disk.
+    return { status: error.httpStatus, body, headers: {}, ours: error.httpStatus === 500 };
   }
   const code = codeOf(error);
   if (code === 'FST_ERR_BAD_URL' || code === 'FST_ERR_ROUTE_MISSING_CONTENT_TYPE')

@@ -34,8 +34,8 @@ export interface DownloadsOptions {
   readonly library: Library;
   readonly manifest: ManifestFile;
   readonly rows: () => readonly CatalogRow[];
-  /** Throws STORE_QUOTA when so many bytes more are too many. */
-  readonly admit: (bytes: number) => void;
+  /** Rejects with STORE_QUOTA when so many bytes are too many; what lies in the file `partial` is part of them. */
+  readonly admit: (bytes: number, partial: string) => Promise<void>;
   readonly onFetched: (fetched: Fetchable, sha256: string, size: number) => Promise<void>;
   readonly onFailed: (name: string, error: string) => void;
   /** Milliseconds before the second attempt. */
@@ -166,7 +166,7 @@ export class Downloads {
       return { sha256: expected, size: bytes };
     }
     await makeFolder(folder);
-    if (size !== null) this.#options.admit(size);
+    if (size !== null) await this.#options.admit(size, partialName(fetchable));
     const options = {
       origin,
       partial,

@@ -78,11 +78,6 @@ export class Folder {
     return undefined;
   }
 
-  /** Bytes of all files. */
-  bytes(): number {
-    return this.files().reduce((sum, { state }) => sum + state.size, 0);
-  }
-
   /** Looks at the folder; resolves after a look that began after the call. */
   refresh(): Promise<void> {
     if (this.#looking === null) {

@@ -21,6 +21,7 @@ import { digestOf } from './name.ts';
 import { type Limits, uploadLeftover } from './receive.ts';
 import { Releases, releaseLeftover } from './releases.ts';
 import { ResumableUploads, resumeLeftover } from './resume.ts';
+import { takenBytes } from './room.ts';
 import { type UnifiedImage, unify } from './unify.ts';
 
 /** What the image plane needs of the rest of the appliance. */
@@ -105,7 +106,7 @@ export class ImagePlane {
       library: this.library,
       manifest: this.manifest,
       rows: () => this.rows.all(),
-      admit: (bytes) => this.#admit(bytes),
+      admit: (bytes, partial) => this.#admit(bytes, partial),
       onFetched: async ({ name, src, sha256: expected }, sha256, size) => {
         const event = systemEvent('image.fetched', name, `${name} was fetched (${size} bytes).`, {
           src,
@@ -224,17 +225,24 @@ export class ImagePlane {
   /** What an upload into a folder may hold. Boot files do not count as images. */
   limits(kind: 'image' | 'boot'): Limits {
     const { maxUploadBytes, imageQuotaBytes } = this.#needs.config;
-    const quota = () => (imageQuotaBytes === 0 ? null : { used: this.usedBytes(), quota: imageQuotaBytes });
-    return { maxBytes: maxUploadBytes, quota: kind === 'image' ? quota : () => null, idleMilliseconds };
+    const quota: Limits['quota'] = async (except) =>
+      imageQuotaBytes === 0 ? null : { used: await this.usedBytes(except), quota: imageQuotaBytes };
+    return {
+      maxBytes: maxUploadBytes,
+      quota: kind === 'image' ? quota : () => Promise.resolve(null),
+      idleMilliseconds,
+    };
   }
 
-  /** Bytes that images and the cache use. */
-  usedBytes(): number {
-    return this.library.images.bytes() + this.library.cache.bytes();
+  /** Bytes that images and the cache use, with what is being uploaded and fetched, without files called `except`. */
+  async usedBytes(except: ReadonlySet<string> = new Set()): Promise<number> {
+    const { imageRoot, catalogCacheDir } = this.#needs.config;
+    const used = await Promise.all([takenBytes(imageRoot, except), takenBytes(catalogCacheDir, except)]);
+    return used.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  #admit(needed: number): void {
-    const room = this.limits('image').quota();
+  async #admit(needed: number, partial: string): Promise<void> {
+    const room = await this.limits('image').quota(new Set([partial]));
     if (room && room.used + needed > room.quota) throw failure('STORE_QUOTA', { ...room, needed });
   }
 

@@ -3,7 +3,7 @@
  * Nothing else ever sees a part of it, and whatever breaks off leaves nothing behind.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { failure } from '../../shared/failure.ts';
@@ -17,8 +17,13 @@ export const uploadLeftover = /^\.(upload|sidecar)-[0-9a-f-]{36}\.partial$/;
 
 export interface Limits {
   readonly maxBytes: number;
-  /** Bytes that may still be added, infinite without a quota. Asked before and while bytes come. */
-  readonly quota: () => { readonly used: number; readonly quota: number } | null;
+  /**
+   * Bytes that are used, without the files called `except`, and that may be; null without a quota. Asked before and
+   * while bytes come.
+   */
+  readonly quota: (
+    except: ReadonlySet<string>,
+  ) => Promise<{ readonly used: number; readonly quota: number } | null>;
   /** A sender that is silent for so long is given up. */
   readonly idleMilliseconds: number;
 }
@@ -31,12 +36,23 @@ export interface Received {
   readonly state: FileState;
 }
 
-/** Refuses `bytes` more that do not fit, before they are read. */
-export async function admit(folder: string, bytes: number, limits: Limits): Promise<void> {
+export interface Admission {
+  readonly folder: string;
+  /** Bytes of the whole file. */
+  readonly bytes: number;
+  /** Those of them that are on the disk already. */
+  readonly present: number;
+  /** Names in the folder that the file takes the place of: the older one, and its own partial file. */
+  readonly replaces: readonly string[];
+  readonly limits: Limits;
+}
+
+/** Refuses a file that does not fit, before (the rest of) its bytes are read. */
+export async function admit({ folder, bytes, present, replaces, limits }: Admission): Promise<void> {
   if (bytes > limits.maxBytes) throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
-  const room = limits.quota();
+  const room = await limits.quota(new Set(replaces));
   if (room && room.used + bytes > room.quota) throw failure('STORE_QUOTA', { ...room, needed: bytes });
-  await checkFree(folder, bytes);
+  await checkFree(folder, Math.max(0, bytes - present));
 }
 
 /** Bytes that the sender announced; null when it did not. */
@@ -57,13 +73,24 @@ export async function receiveFile(
   expected: string | null,
 ): Promise<Received> {
   await makeFolder(folder);
+  await refuseFolder(folder, name);
   const announced = announcedBytes(request);
-  await admit(folder, announced ?? 0, limits);
-  const partial = join(folder, `.upload-${randomUUID()}.partial`);
+  if (announced !== null && announced > limits.maxBytes) {
+    throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
+  }
+  const own = `.upload-${randomUUID()}.partial`;
+  const partial = join(folder, own);
+  const asked = (bytes: number, present: number) =>
+    admit({ folder, bytes, present, replaces: [name, own], limits });
+  await checkFree(folder, announced ?? 0);
   const handle = await open(partial, 'wx', 0o644);
   try {
+    // Two that come at once see each other's announced length, and not both fit where one does.
+    await handle.truncate(announced ?? 0);
+    await asked(announced ?? 0, 0);
     const hash = createHash('sha256');
-    const size = await receiveInto(request, handle, { name, folder, at: 0, announced, limits, hash });
+    const size = await receiveInto(request, handle, { name, folder, at: 0, announced, limits, hash, asked });
+    if (announced === null) await asked(size, size);
     const sha256 = hash.digest('hex');
     if (expected !== null && expected !== sha256) {
       throw failure('DIGEST_MISMATCH', { image: name, expected, actual: sha256 });
@@ -77,6 +104,12 @@ export async function receiveFile(
   }
 }
 
+/** Rejects with STORED_NAME_FOLDER where a folder has the name that a file is to get. */
+export async function refuseFolder(folder: string, name: string): Promise<void> {
+  const found = await lstat(join(folder, name)).catch(() => null);
+  if (found?.isDirectory()) throw failure('STORED_NAME_FOLDER', { name });
+}
+
 /** Flushes a partial file and gives it its name. */
 export async function putInPlace(
   handle: FileHandle,
@@ -86,7 +119,10 @@ export async function putInPlace(
 ): Promise<{ readonly path: string; readonly state: FileState }> {
   await handle.sync();
   const path = join(folder, name);
-  await rename(partial, path);
+  await rename(partial, path).catch(async (error: unknown) => {
+    await refuseFolder(folder, name);
+    throw error;
+  });
   await syncFolder(folder);
   return { path, state: stateOf(await handle.stat({ bigint: true })) };
 }
@@ -98,6 +134,8 @@ export interface Receiving {
   readonly at: number;
   readonly announced: number | null;
   readonly limits: Limits;
+  /** Rejects when a file of so many bytes, of which `present` are here, is too much. */
+  readonly asked: (bytes: number, present: number) => Promise<void>;
   readonly hash?: { update(bytes: Uint8Array): unknown };
 }
 
@@ -108,7 +146,7 @@ const lookEvery = 64 * 1024 * 1024;
 export async function receiveInto(
   request: IncomingMessage,
   handle: FileHandle,
-  { name, folder, at, announced, limits, hash }: Receiving,
+  { name, folder, at, announced, limits, hash, asked }: Receiving,
 ): Promise<number> {
   let received = 0;
   let looked = 0;
@@ -128,7 +166,7 @@ export async function receiveInto(
       }
       if (announced === null && received + piece.length - looked > lookEvery) {
         looked = received;
-        await admit(folder, lookEvery, { ...limits, maxBytes: Number.POSITIVE_INFINITY });
+        await asked(received + piece.length, received);
       }
       hash?.update(piece);
       for (let done = 0; done < piece.length; ) {

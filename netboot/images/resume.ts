@@ -2,11 +2,19 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { failure } from '../../shared/failure.ts';
 import { makeFolder } from './folders.ts';
 import { hashFile } from './hash.ts';
-import { admit, announcedBytes, type Limits, putInPlace, type Received, receiveInto } from './receive.ts';
+import {
+  admit,
+  announcedBytes,
+  type Limits,
+  putInPlace,
+  type Received,
+  receiveInto,
+  refuseFolder,
+} from './receive.ts';
 
 /** Partial files of uploads that may go on. */
 export const resumeLeftover = /^\.resume-[0-9a-f]{32}-\d+\.partial$/;
@@ -21,6 +29,7 @@ export function parseContentRange(header: string): ContentRange {
   const found = /^\s*bytes\s+(?:(\d{1,15})-(\d{1,15})|\*)\/(\d{1,15})\s*$/i.exec(header);
   if (found === null) throw failure('UPLOAD_RANGE', { problem: 'it is none of the two forms' });
   const total = Number(found[3]);
+  if (total === 0) throw failure('UPLOAD_RANGE', { problem: 'a file of no bytes has no pieces' });
   if (found[1] === undefined || found[2] === undefined) return { kind: 'asked', total };
   const [first, last] = [Number(found[1]), Number(found[2])];
   if (first > last || last >= total) {
@@ -69,8 +78,10 @@ export class ResumableUploads {
         await whole.close();
       }
     }
-    await admit(this.#folder, range.total - present, limits);
-    if (range.total > limits.maxBytes) throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
+    await refuseFolder(this.#folder, name);
+    const asked = (bytes: number, here: number) =>
+      admit({ folder: this.#folder, bytes, present: here, replaces: [name, basename(partial)], limits });
+    await asked(range.total, present);
     this.#open.get(partial)?.destroy(new Error('a newer upload of the same file began'));
     this.#open.set(partial, request);
     const handle = await open(partial, present === 0 ? 'w+' : 'r+', 0o644);
@@ -79,9 +90,15 @@ export class ResumableUploads {
       if (range.first !== size) {
         throw failure('UPLOAD_OFFSET', { name, offset: range.first, expected: size });
       }
-      return await this.#append(request, handle, partial, { name, range, limits, expected });
+      // Now that its name tells others how long it becomes, the room is looked at once more.
+      if (present === 0) await asked(range.total, 0);
+      return await this.#append(request, handle, partial, { name, range, limits, expected, asked });
     } finally {
-      if (this.#open.get(partial) === request) this.#open.delete(partial);
+      if (this.#open.get(partial) === request) {
+        // What holds nothing yet keeps no room for the rest.
+        if ((await handle.stat()).size === 0) await rm(partial, { force: true });
+        this.#open.delete(partial);
+      }
       await handle.close();
     }
   }
@@ -100,6 +117,7 @@ export class ResumableUploads {
       readonly range: Extract<ContentRange, { kind: 'bytes' }>;
       readonly limits: Limits;
       readonly expected: string | null;
+      readonly asked: (bytes: number, present: number) => Promise<void>;
     },
   ): Promise<Resumed> {
     const { name, range, limits, expected } = asked;
@@ -115,6 +133,7 @@ export class ResumableUploads {
       at: range.first,
       announced: length,
       limits: capped,
+      asked: asked.asked,
     }).finally(() => handle.datasync());
     const offset = range.first + received;
     if (offset < range.total) return { kind: 'part', offset, total: range.total };

@@ -1,5 +1,6 @@
 /** Whether there is room for bytes before they are accepted. */
-import { statfs } from 'node:fs/promises';
+import { lstat, readdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { failure } from '../../shared/failure.ts';
 
 /** Bytes of a file system that are never given to images: the database lies there too. */
@@ -9,6 +10,31 @@ const reserveBytes = 16 * 1024 * 1024;
 export async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return Math.max(0, bavail * bsize - reserveBytes);
+}
+
+/** The whole length of a partial file of an upload in pieces is part of its name. */
+const promised = /^\.resume-[0-9a-f]{32}-(\d+)\.partial$/;
+
+/** What a digest beside an image takes is not an image's. */
+const sidecarBytes = 4096;
+
+/**
+ * Bytes that the files in `folder` take, those of uploads that are not complete with all that they were announced to
+ * have; the names in `except` do not count.
+ */
+export async function takenBytes(folder: string, except: ReadonlySet<string> = new Set()): Promise<number> {
+  let sum = 0;
+  const names = await readdir(folder).catch(() => []);
+  for (let start = 0; start < names.length; start += 64) {
+    const some = names.slice(start, start + 64).filter((name) => !except.has(name));
+    const found = await Promise.all(some.map((name) => lstat(join(folder, name)).catch(() => null)));
+    for (const [index, state] of found.entries()) {
+      const name = some[index] ?? '';
+      if (!state?.isFile() || (name.endsWith('.sha256') && state.size <= sidecarBytes)) continue;
+      sum += Math.max(state.size, Number(promised.exec(name)?.[1] ?? 0));
+    }
+  }
+  return sum;
 }
 
 /** Rejects with STORE_FULL when `needed` bytes do not fit into the file system of `folder`. */

@@ -1,7 +1,8 @@
 /** Uploads over real HTTP: whole and in pieces, refused, broken off. */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { noise, sha256, until } from '../testing/files.ts';
 import { bytesOf, kinds, listed, put, rootOf, value } from '../testing/images.ts';
@@ -122,4 +123,59 @@ test('an upload in pieces goes on where it broke off, also after a restart', asy
     (await readdir(rootOf(second))).filter((name) => name.endsWith('.partial')),
     [],
   );
+});
+
+test('the quota counts what is promised, counts a replaced image once, and its refusal is no fault', async (context) => {
+  const appliance = await startTestAppliance(context, { config: { imageQuotaBytes: 1_000_000 } });
+  const part = (name: string, first: number, last: number, total: number) =>
+    put(appliance, `/images/${name}`, noise(last - first + 1), {
+      'content-range': `bytes ${first}-${last}/${total}`,
+    });
+  await value(put(appliance, '/images/one.img', noise(600_000)));
+  await value(put(appliance, '/images/one.img', noise(600_000, 2)));
+  // A piece keeps the room for the rest; one that is refused keeps none.
+  assert.equal((await part('two.img', 5, 9, 300_000)).status, 409);
+  assert.equal((await part('three.img', 0, 9, 500_000)).status, 507);
+  await value(part('two.img', 0, 9, 300_000), 202);
+  assert.equal((await part('three.img', 0, 9, 300_000)).status, 507);
+  assert.equal((await put(appliance, '/images/three.img', noise(300_000))).status, 507);
+  assert.equal((await put(appliance, '/images/unlisted.bin.txt', noise(300_000))).status, 507);
+  const unknownLength = new ReadableStream({
+    start: (controller) => {
+      controller.enqueue(new Uint8Array(300_000));
+      controller.close();
+    },
+  });
+  const init = { method: 'PUT', body: unknownLength, duplex: 'half' } as RequestInit;
+  assert.equal((await appliance.askAdmin('/images/three.img', init)).status, 507);
+  await value(part('two.img', 10, 299_999, 300_000));
+  // Two at once that fit one by one.
+  const both = await Promise.all(
+    ['a.img', 'b.img'].map((name) => put(appliance, `/images/${name}`, noise(60_000))),
+  );
+  assert.ok(both.filter(({ status }) => status === 200).length <= 1);
+  const used = (await value(appliance.askAdmin('/catalog/images'))) as { used_bytes: number };
+  assert.ok(used.used_bytes <= 1_000_000, String(used.used_bytes));
+  assert.deepEqual(
+    appliance.log.filter((line) => line.includes('fault')),
+    [],
+  );
+});
+
+test('a name that a folder has, and a file of no bytes in pieces, are refused with their reason', async (context) => {
+  const appliance = await startTestAppliance(context);
+  await mkdir(join(rootOf(appliance), 'sub.img'), { recursive: true });
+  await mkdir(join(appliance.stateDir, 'boot', 'built'), { recursive: true });
+  const piece = { 'content-range': 'bytes 0-0/1' };
+  for (const [path, headers] of [
+    ['/images/sub.img', {}],
+    ['/images/sub.img', piece],
+    ['/boot/built', {}],
+  ] as const) {
+    const answer = await put(appliance, path, 'x', headers);
+    assert.equal(answer.status, 409, path);
+    assert.match(((await answer.json()) as { detail: string }).detail, /folder/);
+  }
+  assert.equal((await put(appliance, '/images/x.img', '', { 'content-range': 'bytes */0' })).status, 400);
+  assert.deepEqual(await readdir(rootOf(appliance)), ['sub.img']);
 });

@@ -194,6 +194,12 @@ export const imageFailures = {
     (d) => `there is an image named ${d.name} already`,
     'Choose another name, or delete that image first.',
   ),
+  STORED_NAME_FOLDER: entry<{ name: string }>(
+    failed,
+    409,
+    (d) => `${d.name} is the name of a folder there`,
+    'Choose another name.',
+  ),
   BOOT_FILE_UNKNOWN: entry<{ name: string }>(
     failed,
     404,

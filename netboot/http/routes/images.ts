@@ -66,7 +66,7 @@ export const imageRoutes: Routes = (app, services) => {
       })),
       manifest: images.manifest.last?.path ?? null,
       manifest_problem: images.manifest.problem,
-      used_bytes: images.usedBytes(),
+      used_bytes: await images.usedBytes(),
       quota_bytes: imageQuotaBytes === 0 ? null : imageQuotaBytes,
       free_bytes: await freeBytes(imageRoot).catch(() => 0),
     };
