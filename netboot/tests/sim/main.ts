@@ -1,65 +1,100 @@
 /**
- * `bty-sim`: pretend machines boot from an appliance on the network of this namespace. Arguments: how many, and over
- * how many milliseconds they are switched on. Each machine speaks from the address that it leased, which becomes a
- * local one of this namespace then; earlier, the appliance's search for conflicts would find it in use.
+ * `bty-sim`: pretend machines boot from an appliance on the network of this host or namespace, which needs root. Each
+ * machine speaks from the address that it leased, which becomes a local one here then; earlier, the appliance's search
+ * for conflicts would find it in use. Writes one line of JSON; exit code 1 when a machine failed.
  */
-import { execFile } from 'node:child_process';
-import { createSocket } from 'node:dgram';
+import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { type Packet, parse } from '../../dhcp/packet.ts';
-import { bootMachine, models, type Outcome, type Wire } from './machine.ts';
+import { parseArgs } from 'node:util';
+import { noise } from '../../testing/files.ts';
+import { bootMachine, macOf, type Outcome } from './machine.ts';
+import { type Model, models } from './model.ts';
+import { Operator } from './operator.ts';
+import { openWire } from './wire.ts';
 
-const [count = 100, over = 10_000] = process.argv.slice(2).map(Number);
-const socket = createSocket({ type: 'udp4', recvBufferSize: 8 << 20 });
-await new Promise<void>((resolve) => socket.bind(68, '0.0.0.0', resolve));
-socket.setBroadcast(true);
-const waiting = new Map<number, (packet: Packet | null) => void>();
-socket.on('message', (bytes) => {
-  const read = parse(bytes);
-  if (read.kind === 'packet' && read.packet.op === 2) waiting.get(read.packet.xid)?.(read.packet);
-});
-const wire: Wire = {
-  send: (bytes) => socket.send(bytes, 67, '255.255.255.255', () => undefined),
-  answer: (xid, milliseconds) =>
-    new Promise((resolve) => {
-      const settle = (packet: Packet | null) => {
-        clearTimeout(timer);
-        waiting.delete(xid);
-        resolve(packet);
-      };
-      const timer = setTimeout(() => settle(null), milliseconds);
-      waiting.set(xid, settle);
-    }),
-  claim: async (address) => {
-    await promisify(execFile)('ip', ['route', 'replace', 'local', `${address}/32`, 'dev', 'lo']);
+const usage = `bty-sim: pretend machines boot from an appliance.
+  --interface NAME    interface that leads to the appliance (required)
+  --machines COUNT    how many, one model after the other (100)
+  --over MS           milliseconds over which they are switched on (10000)
+  --models NAMES      only these, separated by commas: ${models.map(({ name }) => name).join(', ')}
+  --appliance URL     its address, to bind an image to the machines and read their boot stories
+  --password TEXT     of its operator; without both, machines end at the plan that they get
+`;
+const { values } = parseArgs({
+  options: {
+    interface: { type: 'string' },
+    machines: { type: 'string', default: '100' },
+    over: { type: 'string', default: '10000' },
+    models: { type: 'string' },
+    appliance: { type: 'string' },
+    password: { type: 'string' },
+    help: { type: 'boolean' },
   },
-};
+});
+const names = values.models?.split(',').map((name) => name.trim());
+const chosen: readonly Model[] = models.filter(({ name }) => names?.includes(name) ?? true);
+const [count, over] = [Number(values.machines), Number(values.over)];
+if (values.help || values.interface === undefined || chosen.length === 0 || !(count > 0) || !(over >= 0)) {
+  process.stderr.write(usage);
+  process.exit(values.help ? 0 : 2);
+}
 
-/** p50 and p99 of `values`, in milliseconds. */
-function percentiles(values: readonly number[]): { p50: number; p99: number; count: number } {
-  const sorted = values.toSorted((one, other) => one - other);
+/** p50 and p99 of `numbers`, in milliseconds. */
+function percentiles(numbers: readonly number[]): { p50: number; p99: number; count: number } {
+  const sorted = numbers.toSorted((one, other) => one - other);
   const at = (share: number) =>
     Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 10) / 10;
   return { p50: at(0.5), p99: at(0.99), count: sorted.length };
 }
 
-const outcomes: Outcome[] = await Promise.all(
+/** Machines bound in one moment. */
+const together = 16;
+/** Milliseconds until a boot that stands still is called stopped, and some more. */
+const patience = 40_000;
+
+async function boundBy(operator: Operator): Promise<void> {
+  const image = Uint8Array.from(noise(300_000, 7));
+  const sha256 = createHash('sha256').update(image).digest('hex');
+  await operator.upload('bty-sim.img', image, sha256);
+  for (let index = 1; index <= count; index += together) {
+    const some = Array.from({ length: Math.min(together, count - index + 1) }, (_, more) =>
+      macOf(index + more),
+    );
+    await Promise.all(some.map((mac) => operator.bind(mac, sha256)));
+  }
+}
+
+async function failures(outcomes: readonly Outcome[], operator: Operator | null) {
+  const failed = outcomes.filter(({ problem }) => problem !== null);
+  return Promise.all(
+    failed.map(async ({ mac, model, problem }) => {
+      const diagnosis = operator === null ? null : await operator.diagnosis(mac, patience);
+      return { mac, model, problem, diagnosis };
+    }),
+  );
+}
+
+const { appliance, password } = values;
+const operator =
+  appliance !== undefined && password !== undefined ? await Operator.login(appliance, password) : null;
+if (operator !== null) await boundBy(operator);
+const wire = await openWire(values.interface);
+const deployed = operator === null ? null : (mac: string) => operator.deployed(mac);
+const outcomes = await Promise.all(
   Array.from({ length: count }, async (_, index) => {
     await pause((over * index) / count);
-    return bootMachine(wire, models[index % models.length] ?? models[0] ?? (undefined as never), index + 1);
+    const model = chosen[index % chosen.length];
+    if (model === undefined) throw new Error('there is no model');
+    return bootMachine({ wire, model, index: index + 1, deployed });
   }),
 );
-const names = [...new Set(outcomes.flatMap(({ stages }) => [...stages.keys()]))];
+wire.close();
 const stages = Object.fromEntries(
-  names.map((name) => [name, percentiles(outcomes.flatMap((one) => one.stages.get(name) ?? []))]),
+  [...new Set(outcomes.flatMap((one) => [...one.stages.keys()]))].map((name) => [
+    name,
+    percentiles(outcomes.flatMap((one) => one.stages.get(name) ?? [])),
+  ]),
 );
-const failed = outcomes.filter(({ problem }) => problem !== null);
-const report = {
-  machines: count,
-  failed: failed.map(({ mac, model, problem }) => ({ mac, model, problem })),
-  stages,
-};
-process.stdout.write(`${JSON.stringify(report)}\n`);
-socket.close();
+const failed = await failures(outcomes, operator);
+process.stdout.write(`${JSON.stringify({ machines: count, failed, stages })}\n`);
 process.exitCode = failed.length > 0 ? 1 : 0;

@@ -1,0 +1,138 @@
+/** An appliance, a DHCP server of others and pretended machines on one switch, each in a namespace of its own. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { noise, until } from '../../testing/files.ts';
+
+const run = promisify(execFile);
+const ip = (...args: string[]) => run('ip', args);
+const password = 'correct horse battery';
+const node = [process.execPath, '--disable-warning=ExperimentalWarning'];
+let made = 0;
+
+export interface Failed {
+  readonly mac: string;
+  readonly model: string;
+  readonly problem: string;
+  readonly diagnosis: { readonly state: string; readonly code: string; readonly cause: string } | null;
+}
+
+export interface Report {
+  readonly machines: number;
+  readonly failed: readonly Failed[];
+  readonly stages: Readonly<
+    Record<string, { readonly p50: number; readonly p99: number; readonly count: number }>
+  >;
+}
+
+export class SimNetwork {
+  readonly #folder: string;
+  readonly #server: string;
+  readonly #clients: string;
+  readonly #switch: string;
+  readonly #running: ChildProcess[] = [];
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    const name = `${process.pid}-${made++}`;
+    this.#server = `bty-sim-s${name}`;
+    this.#clients = `bty-sim-c${name}`;
+    this.#switch = `bty-sim-b${name}`;
+  }
+
+  /** With an appliance that serves; in proxy mode beside dnsmasq at 10.77.0.3. */
+  static async make(dhcp: 'full' | 'proxy'): Promise<SimNetwork> {
+    const network = new SimNetwork(await mkdtemp(join(tmpdir(), 'bty-sim-')));
+    try {
+      await network.#cables();
+      if (dhcp === 'proxy') network.#router();
+      await network.#appliance(dhcp);
+      return network;
+    } catch (error) {
+      await network.close();
+      throw error;
+    }
+  }
+
+  async #cables(): Promise<void> {
+    for (const name of [this.#server, this.#clients, this.#switch]) {
+      await ip('netns', 'add', name);
+      await ip('-n', name, 'link', 'set', 'lo', 'up');
+    }
+    await ip('-n', this.#switch, 'link', 'add', 'br0', 'type', 'bridge', 'stp_state', '0');
+    await ip('-n', this.#switch, 'addr', 'add', '10.77.0.3/16', 'dev', 'br0');
+    await ip('-n', this.#switch, 'link', 'set', 'br0', 'up');
+    for (const [space, name, address] of [
+      [this.#server, 'lab0', '10.77.0.1/16'],
+      [this.#clients, 'lab1', '10.77.0.2/16'],
+    ] as const) {
+      const port = `p${name}`;
+      await ip('-n', this.#switch, 'link', 'add', port, 'type', 'veth', 'peer', 'name', name, 'netns', space);
+      await ip('-n', this.#switch, 'link', 'set', port, 'master', 'br0', 'up');
+      await ip('-n', space, 'addr', 'add', address, 'dev', name);
+      await ip('-n', space, 'link', 'set', name, 'up');
+    }
+    await ip('-n', this.#clients, 'route', 'add', 'default', 'dev', 'lab1');
+  }
+
+  /** A DHCP server that knows nothing of network boots. */
+  #router(): void {
+    this.#start(this.#switch, 'dnsmasq', [
+      ...['--keep-in-foreground', '--conf-file=/dev/null', '--log-facility=-', '--port=0', '--user=root'],
+      ...['--interface=br0', '--bind-interfaces', '--except-interface=lo', '--leasefile-ro', '--no-ping'],
+      ...['--dhcp-range=10.77.128.1,10.77.191.254,255.255.0.0,1h', '--dhcp-authoritative'],
+    ]);
+  }
+
+  async #appliance(dhcp: string): Promise<void> {
+    const state = join(this.#folder, 'state');
+    await mkdir(join(state, 'boot'), { recursive: true });
+    // Nothing runs them: what matters is that they arrive.
+    await writeFile(join(state, 'boot', 'bty-netboot-x86_64.vmlinuz'), noise(400_000, 2));
+    await writeFile(join(state, 'boot', 'bty-netboot-x86_64.initrd'), noise(1_000_000, 3));
+    const [program = '', ...flags] = node;
+    this.#start(this.#server, program, [
+      ...[...flags, join(import.meta.dirname, '..', '..', 'main.ts'), 'serve'],
+      ...['--state-dir', state, '--web-host', '10.77.0.1', '--web-port', '8080'],
+      ...['--interface', 'lab0', '--dhcp', dhcp, '--dhcp-anyway', '--user', 'root'],
+      ...['--admin-password', password],
+    ]);
+    const asks = ['-sS', '-m', '3', '-o', '/dev/null', 'tftp://10.77.0.1/undionly.kpxe'];
+    const serves = () =>
+      ip('netns', 'exec', this.#clients, 'curl', ...asks).then(
+        () => true,
+        () => false,
+      );
+    await until('the appliance serves', serves, 90_000);
+  }
+
+  #start(space: string, program: string, args: readonly string[]): void {
+    this.#running.push(spawn('ip', ['netns', 'exec', space, program, ...args], { stdio: 'ignore' }));
+  }
+
+  /** Runs `bty-sim` as the lab admin. */
+  async simulate(machines: number, over: number): Promise<Report> {
+    const counts = ['--machines', String(machines), '--over', String(over), '--interface', 'lab1'];
+    const admin = ['--appliance', 'http://10.77.0.1:8080', '--password', password];
+    const program = [...node, join(import.meta.dirname, 'main.ts'), ...counts, ...admin];
+    const { stdout, stderr } = await run('ip', ['netns', 'exec', this.#clients, ...program], {
+      maxBuffer: 1 << 24,
+    }).catch((error: { stdout: string; stderr: string }) => error);
+    if (!stdout.startsWith('{')) throw new Error(`the simulator ended: ${stderr}`);
+    return JSON.parse(stdout) as Report;
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#running) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+    }
+    for (const name of [this.#server, this.#clients, this.#switch])
+      await ip('netns', 'del', name).catch(() => undefined);
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
