@@ -143,7 +143,9 @@ export const MachineAction = Type.Object(
     /** These machines ... */
     macs: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 100_000 })),
     /** ... that have all of these labels. One of both must be given. */
-    labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+    labels: Type.Optional(
+      Type.Record(Type.String({ maxLength: 63 }), Type.String({ maxLength: 255 }), { maxProperties: 64 }),
+    ),
     /** Most machines that may be meant; more change nothing. */
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
     /** Only say which machines are meant. */
