@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { Database, openDatabase } from '../store/database.ts';
 import { migrations } from '../store/migrations/index.ts';
 import { temporaryDirectory } from '../testing.ts';
@@ -12,19 +12,18 @@ const limit = { boots: 3, minutes: 60 };
 const now = 1_000_000;
 
 /** Every implementation of a store of machines passes these. */
-const implementations: Readonly<Record<string, (context: import('node:test').TestContext) => MachineStore>> =
-  {
-    'SQLite on disk': (context) => {
-      const database = openDatabase(temporaryDirectory(context));
-      context.after(() => database.close());
-      return sqliteMachines(database, limit, () => now);
-    },
-    'SQLite in memory': () => {
-      const connection = new DatabaseSync(':memory:');
-      for (const migration of migrations) migration.run(connection);
-      return sqliteMachines(new Database(connection), limit, () => now);
-    },
-  };
+const implementations: Readonly<Record<string, (context: TestContext) => Database>> = {
+  'SQLite on disk': (context) => {
+    const database = openDatabase(temporaryDirectory(context));
+    context.after(() => database.close());
+    return database;
+  },
+  'SQLite in memory': () => {
+    const connection = new DatabaseSync(':memory:');
+    for (const migration of migrations) migration.run(connection);
+    return new Database(connection);
+  },
+};
 
 const macAt = (index: number) =>
   `02:00:00:00:${(index >> 8).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`;
@@ -33,7 +32,12 @@ const machineAt = (index: number, changes: Partial<MachineRecord> = {}) =>
 const texts = (store: MachineStore) =>
   [...store.listText({}, null)].map((piece) => Buffer.from(piece).toString()).join(',');
 
-for (const [name, make] of Object.entries(implementations)) {
+for (const [name, open] of Object.entries(implementations)) {
+  const makeWith = (context: TestContext) => {
+    const database = open(context);
+    return { database, store: sqliteMachines(database, limit, () => now) };
+  };
+  const make = (context: TestContext) => makeWith(context).store;
   test(`${name}: what is put is what is got, listed and counted`, (context) => {
     const store = make(context);
     const full = machineAt(1, {
@@ -105,6 +109,28 @@ for (const [name, make] of Object.entries(implementations)) {
         ['discovered', 1],
       ],
     );
+  });
+
+  test(`${name}: a row that is damaged stops its machine and hides no other one`, (context) => {
+    const { store, database } = makeWith(context);
+    const flashing = { bootPolicy: 'flash' as const, imageSha256: 'a'.repeat(64) };
+    for (const index of [1, 2, 3, 4]) store.put(machineAt(index, flashing));
+    const damage = database.prepare(
+      'UPDATE machines SET life = ?, labels = ?, target_disk = ?, wire = NULL WHERE mac = ?',
+    );
+    damage.run('{"phase":"arm', '{', '[', macAt(1));
+    damage.run('{}', '[]', '7', macAt(2));
+    damage.run('null', '{}', null, macAt(3));
+    const listed = JSON.parse(`[${texts(store)}]`) as {
+      mac: string;
+      state: { phase: string; next: string };
+    }[];
+    assert.deepEqual(
+      listed.map(({ state }) => [state.phase, state.next]),
+      [...Array(3).fill(['stopped', 'stopped']), ['armed', 'flash']],
+    );
+    assert.equal(store.get(macAt(1))?.targetDisk?.kind, 'serial');
+    assert.equal([...store.list({}, null, null)].length, 4);
   });
 
   test(`${name}: an inventory goes with its machine`, (context) => {

@@ -1,7 +1,7 @@
 /** Where machines are kept. */
 import type { DiskRule } from '../../shared/contract/agent.ts';
 import { type BootPolicy, bootPolicies, type MachineQuery } from '../../shared/contract/machine.ts';
-import { deadline, type Life, type LoopLimit } from '../../shared/machine/life.ts';
+import { deadline, type Life, type LoopLimit, newLife, phases } from '../../shared/machine/life.ts';
 import type { Database } from '../store/database.ts';
 import { type MachineRecord, wireMachine } from './record.ts';
 
@@ -251,13 +251,46 @@ function toRecord(row: Row): MachineRecord {
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
     revision: Number(row.revision),
-    targetDisk: disk === null ? null : (JSON.parse(disk) as DiskRule),
-    labels: row.labels === '{}' ? {} : (JSON.parse(String(row.labels)) as Record<string, string>),
+    targetDisk:
+      disk === null ? null : ((objectIn(disk) as DiskRule | null) ?? { kind: 'serial', serial: unreadable }),
+    labels: row.labels === '{}' ? {} : ((objectIn(row.labels) ?? {}) as Record<string, string>),
     notes: string(row.notes),
     smbiosUuid: string(row.smbios_uuid),
     smbiosSerial: string(row.smbios_serial),
-    life: JSON.parse(String(row.life)) as Life,
+    life: lifeIn(row),
   };
+}
+
+/** In the place of a rule for disks that cannot be read: no disk has such a serial number, so none is written. */
+const unreadable = '(the rule cannot be read)';
+
+function objectIn(text: unknown): object | null {
+  try {
+    const value: unknown = JSON.parse(String(text));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A machine whose life cannot be read is stopped: it may be flashed already, so an operator has to decide anew. */
+function lifeIn(row: Row): Life {
+  const found = objectIn(row.life) as Partial<Life> | null;
+  const whole =
+    found !== null &&
+    phases.some((phase) => phase === found.phase) &&
+    typeof found.since === 'number' &&
+    typeof found.heard === 'number' &&
+    Array.isArray(found.boots);
+  if (whole) return found as Life;
+  const failure = {
+    code: 'INTERNAL',
+    message: 'What is written of this machine cannot be read.',
+    advice: 'Restore a backup, or save the machine anew.',
+    details: {},
+  };
+  const fresh = newLife({ policy: 'local', image: null }, Number(row.updated_at));
+  return { ...fresh, phase: 'stopped', failure };
 }
 
 function policyOf(value: unknown): BootPolicy {
