@@ -3,11 +3,13 @@ import { constants, inflateRaw, type ZstdOptions, zstdDecompress } from 'node:zl
 import { failure } from '../../shared/failure.ts';
 import { corrupt, format, type Qcow2Header } from './header.ts';
 
+/** With room for more than a cluster the library does not allocate once more to learn that nothing follows. */
+const spare = 64;
 /** Decoders must accept 8 MiB windows (RFC 8878 section 3.1.1.1.2); more would let a tiny frame claim 128 MiB. */
 const windowBits = 23;
 
 /**
- * The unpacked cluster, always `header.clusterSize` bytes. `stored` starts with the packed cluster and may go on
+ * The unpacked cluster, always `header.clusterSize` bytes, which belong to the caller (`letGo`). `stored` starts with the packed cluster and may go on
  * with unrelated bytes up to the end of a sector. `offset` is its place in the file; `cut` says that the file
  * ended within `stored`. Rejects with IMAGE_CORRUPT or IMAGE_TRUNCATED.
  */
@@ -48,7 +50,7 @@ export async function decompressCluster(
 }
 
 function unpack(packed: Uint8Array, header: Qcow2Header): Promise<Uint8Array> {
-  const limits = { maxOutputLength: header.clusterSize, chunkSize: header.clusterSize };
+  const limits = { maxOutputLength: header.clusterSize, chunkSize: header.clusterSize + spare };
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, result: Uint8Array) => (error ? reject(error) : resolve(result));
     if (header.compression === 'zlib') {

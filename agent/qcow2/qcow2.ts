@@ -4,6 +4,7 @@ import { type RandomReader, readFully } from '../source/source.ts';
 import { decompressCluster } from './decompress.ts';
 import { Gate } from './gate.ts';
 import { format, parseHeader, type Qcow2Header } from './header.ts';
+import { letGo } from './letgo.ts';
 import { type CompressedRun, join, type Run, type TableContext, tableOffsets, tableRuns } from './table.ts';
 
 export interface Extent {
@@ -172,19 +173,24 @@ class Image implements Qcow2Image {
     const bytes = await this.#stored(first.host, end - first.host);
     const unpack = async (run: CompressedRun) => {
       const start = run.host - first.host;
-      into.set(await this.#unpack(bytes.subarray(start, start + run.stored), run), run.guest - position);
+      const cluster = await this.#unpack(bytes.subarray(start, start + run.stored), run);
+      into.set(cluster, run.guest - position);
+      letGo(cluster);
     };
     await runAll(
       runs.map((run) => () => unpack(run)),
       this.#unpacks,
     );
+    letGo(bytes);
   }
 
   async #unpackPart(run: CompressedRun, target: Uint8Array): Promise<void> {
     const cluster = await this.#parts.get(run.host, async () => {
       const end = Math.min(run.host + run.stored, this.#reader.size);
       const bytes = await this.#stored(run.host, end - run.host);
-      return this.#unpacks.run(() => this.#unpack(bytes, run));
+      const unpacked = await this.#unpacks.run(() => this.#unpack(bytes, run));
+      letGo(bytes);
+      return unpacked;
     });
     target.set(cluster.subarray(run.skip, run.skip + run.length));
   }

@@ -13,6 +13,7 @@ import type { SourceStream } from '../source/source.ts';
 import { decompressCluster } from './decompress.ts';
 import { format, parseHeader, type Qcow2Header } from './header.ts';
 import { Heap } from './heap.ts';
+import { letGo } from './letgo.ts';
 import { type CompressedRun, type DataRun, type TableContext, tableOffsets, tableRuns } from './table.ts';
 import { HostWindow } from './window.ts';
 
@@ -73,6 +74,7 @@ interface Waiting {
 
 interface Outgoing {
   readonly guest: number;
+  /** A promise where they are unpacked first; they are then nobody else's. */
   readonly bytes: Uint8Array | Promise<Uint8Array>;
 }
 
@@ -226,7 +228,10 @@ class Stream {
   async #flush(left: number): Promise<void> {
     while (this.#outgoing.length > left) {
       const next = this.#outgoing.shift();
-      if (next) await this.#sink.data(next.guest, await next.bytes);
+      if (!next) return;
+      const bytes = await next.bytes;
+      await this.#sink.data(next.guest, bytes);
+      if (next.bytes !== bytes) letGo(bytes);
     }
   }
 
