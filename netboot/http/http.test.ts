@@ -223,6 +223,16 @@ test('a body that is too long is refused before it is read, and its connection i
   assert.match(text, /connection: close/i);
 });
 
+test('a page of another site registers no machine, however it spells the path', async (context) => {
+  const appliance = await startTestAppliance(context);
+  for (const path of ['/pxe/', '/%70xe/', '/%70%78%65/', '/pxe%2f'])
+    for (const mark of ['Sec-Fetch-Site: cross-site', 'Origin: http://elsewhere.example']) {
+      const head = `GET ${path}02:00:00:00:00:01 HTTP/1.1\r\nHost: x\r\n${mark}\r\nConnection: close\r\n\r\n`;
+      assert.equal((await raw(appliance, head)).status, 403, `${path} ${mark}`);
+    }
+  assert.equal(appliance.services.machines.store.count({}), 0);
+});
+
 test('a hidden slash is a slash: an image name cannot leave its directory', async (context) => {
   const appliance = await startTestAppliance(context);
   const { askAdmin, ask } = appliance;

@@ -77,7 +77,7 @@ export async function makeApplication(services: Services, routes: readonly Route
       throw new Problem(400, 'invalid Host header');
     const operation = request.routeOptions.config.operation;
     if (planes.get(request.raw) === 'boot' && operation?.boot !== true) throw notFound(request, operations);
-    refuseForeignSites(request.headers, request.method, request.url);
+    refuseForeignSites(request.headers, request.method, operation);
   });
   app.addHook('onSend', async (request, reply, payload) => {
     for (const [name, value] of Object.entries(fixedHeaders)) {
