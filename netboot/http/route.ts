@@ -71,19 +71,25 @@ export const handled: Answer = { kind: 'handled' };
 
 export type Handler<One extends Operation> = (call: Call<One>) => Answer | Promise<Answer>;
 
-/** Serves `operation` (and HEAD where it is a GET) with `handler`. */
+/** What is known of a request before its fields are looked at. */
+export type Caller = Pick<Call, 'params' | 'bearer' | 'address'>;
+/** Throws when `caller` is not entitled: for operations whose right is not the operator's to give. */
+export type Entitle = (caller: Caller) => void;
+
+/** Serves `operation` (and HEAD where it is a GET) with `handler`; what `entitle` throws comes before any field. */
 export function serve<One extends Operation>(
   app: FastifyInstance,
   services: Services,
   operation: One,
   handler: Handler<One>,
+  entitle: Entitle = () => undefined,
 ): void {
   app.route({
     method: operation.method,
     url: routePath(operation.path),
     config: { operation },
     handler: async (request, reply) => {
-      const call = await callOf(services, operation, request, reply);
+      const call = await callOf(services, operation, request, reply, entitle);
       return send(reply, await handler(call));
     },
   });
@@ -100,6 +106,7 @@ async function callOf<One extends Operation>(
   operation: One,
   request: FastifyRequest,
   reply: FastifyReply,
+  entitle: Entitle,
 ): Promise<Call<One>> {
   const proxied = request.headers['x-forwarded-for'];
   const address = clientAddress(request.socket.remoteAddress, proxied, services.proxies);
@@ -109,12 +116,14 @@ async function callOf<One extends Operation>(
   const cookie = request.cookies[cookieName];
   if (principal?.renew === true && cookie !== undefined)
     reply.header('set-cookie', sessionCookie(cookie, services.config, isSecure(request)));
+  const params = request.params as Record<string, string>;
+  entitle({ params, bearer, address });
   const query = operation.query
     ? checkedQuery(operation.query, request.query as Record<string, unknown>)
     : undefined;
   return {
     operation,
-    params: request.params as Record<string, string>,
+    params,
     query: query as QueryOf<One>,
     body: checkedBody(operation, raw) as BodyOf<One>,
     principal,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ActionResult, Machine } from '../../shared/contract/machine.ts';
 import { startTestAppliance } from '../testing.ts';
-import { getMachine, image, installLive, kindOf, putMachine, scriptOf } from './testing.ts';
+import { bootLive, getMachine, image, installLive, kindOf, putMachine, scriptOf } from './testing.ts';
 
 const mac = 'aa:bb:cc:dd:ee:ff';
 const put = (body: unknown, headers: Record<string, string> = {}) => ({
@@ -273,4 +273,23 @@ test('rights: reading needs read, changing needs operate', async (context) => {
   assert.equal((await ask('/machines', { headers: read })).status, 200);
   assert.equal((await ask(`/machines/${mac}`, put({}, read))).status, 403);
   assert.equal((await ask(`/machines/${mac}`, put({}, await bearer('operate')))).status, 200);
+});
+
+test('a live system shows its token before anybody looks at the fields that it sends', async (context) => {
+  const appliance = await startTestAppliance(context);
+  installLive(appliance.stateDir);
+  const machine = '02:00:00:00:00:01';
+  const live = await bootLive(appliance, machine);
+  const post = (path: string, body: string, token: string) =>
+    appliance.ask(`/pxe/${machine}/${path}`, {
+      method: 'POST',
+      body,
+      headers: { authorization: `Bearer ${token}` },
+    });
+  for (const path of ['inventory', 'progress', 'status']) {
+    assert.equal((await post(path, '{"x":1}', 'wrong')).status, 401, path);
+    assert.equal((await appliance.ask(`/pxe/${machine}/${path}`, { method: 'POST' })).status, 401, path);
+    assert.equal((await post(path, '{', 'wrong')).status, 422, path);
+    assert.equal((await post(path, '{"x":1}', live.token)).status, 422, path);
+  }
 });

@@ -7,7 +7,7 @@ import { imagePath, unknownName } from '../../machines/images.ts';
 import type { Services } from '../../services.ts';
 import { witnessOf } from '../../witness.ts';
 import { Problem } from '../problem.ts';
-import { type Call, empty, json, serve, text } from '../route.ts';
+import { type Call, type Entitle, empty, type Handler, json, serve, text } from '../route.ts';
 import type { Routes } from '../server.ts';
 import { macOf } from './machines.ts';
 
@@ -56,36 +56,33 @@ export const pxeRoutes: Routes = (app, services) => {
     return empty();
   });
 
-  serve(app, services, bootOperations.plan, async (call) => {
-    return json(await boots.plan(entitled(services, call), call.address), 200, noStore);
-  });
+  // The token comes before the fields, as everywhere.
+  const entitle: Entitle = ({ params, bearer, address }) => boots.authorize(macOf(params), bearer, address);
 
-  serve(app, services, bootOperations.inventory, async (call) => {
-    await boots.inventory(entitled(services, call), call.body, call.address);
+  const plan: Handler<typeof bootOperations.plan> = async ({ params, address }) => {
+    return json(await boots.plan(macOf(params), address), 200, noStore);
+  };
+  serve(app, services, bootOperations.plan, plan, entitle);
+
+  const inventory: Handler<typeof bootOperations.inventory> = async ({ params, body, address }) => {
+    await boots.inventory(macOf(params), body, address);
     return empty();
-  });
+  };
+  serve(app, services, bootOperations.inventory, inventory, entitle);
 
-  serve(app, services, bootOperations.progress, async (call) => {
-    const current = await boots.progress(entitled(services, call), call.body, call.address);
+  const progress: Handler<typeof bootOperations.progress> = async ({ params, body, address }) => {
+    const current = await boots.progress(macOf(params), body, address);
     if (!current) throw new Problem(409, 'the plan was withdrawn');
     return empty();
-  });
+  };
+  serve(app, services, bootOperations.progress, progress, entitle);
 
-  serve(app, services, bootOperations.status, async (call) => {
-    await boots.status(entitled(services, call), call.body, call.address);
+  const status: Handler<typeof bootOperations.status> = async ({ params, body, address }) => {
+    await boots.status(macOf(params), body, address);
     return empty();
-  });
+  };
+  serve(app, services, bootOperations.status, status, entitle);
 };
-
-/** The MAC of the path, once the token of its boot was seen. */
-function entitled(
-  services: Services,
-  { params, bearer, address }: Pick<Call, 'params' | 'bearer' | 'address'>,
-) {
-  const mac = macOf(params);
-  services.boots.authorize(mac, bearer, address);
-  return mac;
-}
 
 /** Address by which machines reach the appliance: the setting, else the (well-formed) name they asked by. */
 function baseOf({ config }: Services, { host }: Pick<Call, 'host'>): string {
