@@ -343,3 +343,26 @@ test('whoever asks for a script cannot say what board a machine is, and the oper
   assert.equal(((await accepted.json()) as { smbios_uuid: string | null }).smbios_uuid, null);
   assert.equal(kindOf(await scriptOf(appliance, mac, strange)), 'live');
 });
+
+test('who asks from another address does not end a flash that runs; a machine that fell silent may begin anew', async (context) => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  const clock = () => now;
+  const appliance = await startTestAppliance(context, { clock, config: { trustedProxy: ['127.0.0.1'] } });
+  installLive(appliance.stateDir);
+  await putMachine(appliance, mac, { image_sha256: image, boot_policy: 'flash' });
+  const live = await bootLive(appliance, mac);
+  const { id } = await live.plan();
+  assert.equal((await live.ask('progress', progressOf(id, 'writing', 1))).status, 204);
+  const stranger = async (query = '') => {
+    const headers = { 'x-forwarded-for': '10.0.0.9' };
+    return kindOf(await (await appliance.ask(`/pxe/${mac}${query}`, { headers })).text());
+  };
+  assert.equal(await stranger(), 'wait');
+  assert.equal(await stranger('?uuid=99999999-2222-3333-4444-555555555555&serial=X'), 'wait');
+  const machine = await getMachine(appliance, mac);
+  assert.deepEqual([machine.state.phase, machine.last_seen_ip], ['writing', '127.0.0.1']);
+  assert.equal((await live.ask('progress', progressOf(id, 'writing', 2))).status, 204);
+  now += 61_000;
+  assert.equal(await stranger(), 'live');
+  assert.equal((await live.ask('progress', progressOf(id, 'writing', 3))).status, 401);
+});

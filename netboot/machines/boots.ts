@@ -20,6 +20,9 @@ import { type PlanKind, planOf } from './plan.ts';
 import { bindingOf, type MachineRecord } from './record.ts';
 import type { Tickets } from './tickets.ts';
 
+/** A live system that was heard within this time (milliseconds) is at work. */
+const recently = 60_000;
+
 export interface NetbootRequest {
   readonly mac: string;
   readonly address: string;
@@ -34,6 +37,8 @@ export type BootAction =
   | Action
   /** A live system would be started, and none is installed. */
   | { readonly kind: 'missing'; readonly wanted: 'flash' | 'interactive' | 'inventory' }
+  /** It is being flashed just now, and another address asks: that is not it, or it has to wait. */
+  | { readonly kind: 'busy' }
   /** Another board came with the MAC of a machine that is to be flashed. */
   | { readonly kind: 'mistaken'; readonly uuid: string };
 
@@ -67,6 +72,8 @@ export class Boots {
       const { record, mistaken } = this.#identified(request.mac, uuid, serial, author, at);
       const seen = { lastSeenAt: at, lastSeenIp: request.address, updatedAt: at };
       const changes = { ...seen, discoveredAt: record.discoveredAt ?? at };
+      if (this.#isFlashedElsewhere(record, request.address, at))
+        return { record, action: { kind: 'busy' }, errand: null };
       if (mistaken !== null) {
         this.#machines.store.put({ ...record, ...seen });
         this.#tickets.end(record.mac);
@@ -284,6 +291,12 @@ export class Boots {
       details: { boot_policy: policy, smbios_uuid: uuid, smbios_serial: serial },
     });
     return { record, mistaken: null };
+  }
+
+  /** A stranger who asks for the script of a machine must not end its flash. */
+  #isFlashedElsewhere({ mac, life }: MachineRecord, address: string, at: number): boolean {
+    const flashes = life.phase === 'preparing' || life.phase === 'writing' || life.phase === 'verifying';
+    return flashes && Math.abs(at - life.heard) < recently && this.#tickets.isHeldElsewhere(mac, address, at);
   }
 
   #withBoard(uuid: string, serial: string): MachineRecord | null {

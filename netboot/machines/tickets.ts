@@ -69,6 +69,12 @@ export class Tickets {
     return row !== null && at < row.expiresAt && row.address === address;
   }
 
+  /** Whether a live system of another address holds the token of the boot that runs on `mac`. */
+  isHeldElsewhere(mac: string, address: string, at: number): boolean {
+    const row = this.#row(mac);
+    return row !== null && row.token !== null && at < row.expiresAt && row.address !== address;
+  }
+
   /** Inside a write: the boot is over. */
   end(mac: string): void {
     this.#database.prepare('DELETE FROM tickets WHERE mac = ?').run(mac);

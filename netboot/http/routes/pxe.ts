@@ -122,6 +122,8 @@ function scriptOf(
         ? { kind: 'wait', reasons: [missing], seconds: 30 }
         : { kind: 'disk', because: missing };
     }
+    case 'busy':
+      return { kind: 'wait', reasons: ['this machine is being flashed, from another address'], seconds: 30 };
     case 'disk': {
       const because = action.because === 'finished' ? 'it is done; the disk is booted' : 'the disk is booted';
       return { kind: 'disk', because };
