@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { Failure } from '../../shared/failure.ts';
 import { putMachine } from '../machines/testing.ts';
 import { startTestAppliance, temporaryDirectory } from '../testing.ts';
@@ -81,6 +84,42 @@ test('nobody else may read the state, a backup of it, or what a restore keeps', 
   chmodSync(join(stateDir, 'state.db'), 0o644);
   await startTestAppliance(context, { stateDir });
   assert.deepEqual(open(stateDir, ['state.db', 'state.db-wal']), []);
+});
+
+test('a restore that is killed at any step leaves the old state or the new one', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const { stateDir } = appliance;
+  await putMachine(appliance, '02:00:00:00:00:01', {});
+  const file = join(temporaryDirectory(context), 'state.bak');
+  backup(stateDir, file, 1, 'test');
+  await putMachine(appliance, '02:00:00:00:00:02', {});
+  await appliance.close();
+  let ended: string | null = 'SIGKILL';
+  let steps = 0;
+  for (; ended === 'SIGKILL'; steps++) {
+    const folder = temporaryDirectory(context);
+    cpSync(stateDir, folder, { recursive: true });
+    // It is killed before its change number `steps` to the names in the state directory.
+    const program = `
+      import fs from 'node:fs';
+      import { syncBuiltinESMExports } from 'node:module';
+      let left = ${steps};
+      for (const name of ['renameSync', 'linkSync', 'rmSync']) {
+        const real = fs[name];
+        fs[name] = (...given) => left-- === 0 ? process.kill(process.pid, 'SIGKILL') : real(...given);
+      }
+      syncBuiltinESMExports();
+      const { restore } = await import(${JSON.stringify(pathToFileURL(join(import.meta.dirname, 'backup.ts')).href)});
+      restore(${JSON.stringify(folder)}, ${JSON.stringify(file)}, 3);`;
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+    ended = child.signal;
+    assert.equal(ended ?? child.status, ended ?? 0, child.stderr);
+    const connection = new DatabaseSync(join(folder, 'state.db'), { readOnly: true });
+    const count = Number(connection.prepare('SELECT count(*) AS n FROM machines').get()?.n);
+    connection.close();
+    assert.ok(ended === null ? count === 1 : count === 1 || count === 2, `${count} after step ${steps}`);
+  }
+  assert.ok(steps > 4);
 });
 
 test('what is no backup is refused, and the state stays', (context) => {

@@ -1,5 +1,17 @@
 /** The state in one file: a SQLite database with the version of its schema, and the keys of our own CA. */
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { failure } from '../../shared/failure.ts';
@@ -105,12 +117,16 @@ export function restore(
       keepPrivate(target);
       // What the old one has in its journal belongs into the file that is kept.
       const current = new DatabaseSync(target);
-      current.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      const busy = Object.values(current.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() ?? {})[0];
       current.close();
-      renameSync(target, old);
+      if (Number(busy) !== 0) throw failure('STATE_BUSY', { path: stateDir });
+      keepAs(target, old);
     }
     for (const ending of ['-wal', '-shm']) rmSync(target + ending, { force: true });
+    // One step: whenever this is killed, there is the old state or the new one.
+    sync(partial);
     renameSync(partial, target);
+    sync(stateDir);
     for (const { name, content } of kept) {
       if (!(files as readonly string[]).includes(name)) continue;
       const path = join(stateDir, name);
@@ -120,6 +136,28 @@ export function restore(
     return { path: target, bytes: statSync(target).size, version };
   } finally {
     release();
+  }
+}
+
+/** Gives a file a second name; a copy where the file system knows only one. */
+function keepAs(path: string, name: string): void {
+  rmSync(name, { force: true });
+  try {
+    linkSync(path, name);
+  } catch {
+    keepPrivate(name);
+    copyFileSync(path, name);
+    sync(name);
+  }
+  sync(dirname(name));
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
