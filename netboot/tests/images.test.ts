@@ -5,6 +5,7 @@ import { appendFile, mkdir, readdir, rename, symlink, utimes, writeFile } from '
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { putMachine } from '../machines/testing.ts';
 import { noise, sha256, until } from '../testing/files.ts';
 import { bytesOf, kinds, listed, put, rootOf, value } from '../testing/images.ts';
 import { startTestAppliance } from '../testing.ts';
@@ -223,4 +224,25 @@ test('asking for the digest of what lies elsewhere tells no path of this machine
   });
   assert.equal(response.status, 404);
   assert.equal((await response.text()).includes(appliance.stateDir), false);
+});
+
+test('an image that a machine is bound to is deleted only by who insists', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const bytes = noise(10_000);
+  await value(put(appliance, '/images/a.img', bytes));
+  const macs = Array.from({ length: 12 }, (_, index) => `02:00:00:00:00:${String(index).padStart(2, '0')}`);
+  for (const mac of macs) await putMachine(appliance, mac, { image_sha256: sha256(bytes) });
+  const remove = (query = '') => appliance.askAdmin(`/images/a.img${query}`, { method: 'DELETE' });
+  for (const query of ['', '?force=0']) {
+    const refused = await remove(query);
+    assert.equal(refused.status, 409);
+    const { detail } = (await refused.json()) as { detail: string };
+    assert.ok(detail.includes(macs[0] ?? '') && detail.endsWith('and 2 more'), detail);
+  }
+  assert.equal((await appliance.ask('/images/a.img')).status, 200);
+  assert.equal((await remove('?force=2')).status, 422);
+  assert.equal((await remove('?force=1')).status, 204);
+  assert.equal((await appliance.ask('/images/a.img')).status, 404);
+  await value(put(appliance, '/images/b.img', noise(5000)));
+  assert.equal((await appliance.askAdmin('/images/b.img', { method: 'DELETE' })).status, 204);
 });

@@ -138,7 +138,12 @@ export const imageOperations = operations({
     path: '/images/{name}',
     access: 'operate',
     summary: 'Delete an image file by name, or a fetched image by SHA-256',
-    replies: { 204: { sentence: 'It is gone.' } },
+    description: 'The image of a machine is deleted only with "force=1".',
+    query: Type.Object({ force: Type.Optional(Type.Integer({ minimum: 0, maximum: 1 })) }),
+    replies: {
+      204: { sentence: 'It is gone.' },
+      409: { sentence: 'It is the image of the machines that "detail" names.' },
+    },
   },
   rename: {
     name: 'image.rename',

@@ -194,6 +194,13 @@ export const imageFailures = {
     (d) => `there is an image named ${d.name} already`,
     'Choose another name, or delete that image first.',
   ),
+  STORED_IMAGE_BOUND: entry<{ name: string; machines: readonly string[]; count: number }>(
+    failed,
+    409,
+    (d) =>
+      `${d.name} is the image of ${d.machines.join(', ')}${d.count > d.machines.length ? ` and ${d.count - d.machines.length} more` : ''}`,
+    'Give these machines another image first, or delete it all the same with ?force=1.',
+  ),
   STORED_NAME_FOLDER: entry<{ name: string }>(
     failed,
     409,

@@ -33,7 +33,9 @@ export const imageRoutes: Routes = (app, services) => {
   serve(app, services, put, (call) => receive(services, call));
 
   serve(app, services, remove, async (call) => {
-    const gone = await images.library.remove(call.params.name ?? '');
+    const key = call.params.name ?? '';
+    if (call.query.force !== 1) await refuseBound(services, key);
+    const gone = await images.library.remove(key);
     const details = { before: { size_bytes: gone.size, sha256: gone.sha256 } };
     await events.record(eventOf(call, 'image.deleted', gone.name, `${gone.name} was deleted.`, details));
     return empty();
@@ -127,6 +129,21 @@ export const imageRoutes: Routes = (app, services) => {
     return empty();
   });
 };
+
+/** Machines that a refusal names. */
+const mostNamed = 10;
+
+/** Rejects with STORED_IMAGE_BOUND when machines are to be given the image that `key` means. */
+async function refuseBound({ images, machines }: Services, key: string): Promise<void> {
+  await images.library.refresh();
+  const sha256 = digestOf(key) ?? images.library.images.get(key)?.known?.sha256;
+  if (sha256 === undefined) return;
+  const filter = { image_sha256: sha256 };
+  const count = machines.store.count(filter);
+  if (count === 0) return;
+  const named = [...machines.store.list(filter, null, mostNamed)].map(({ mac }) => mac);
+  throw failure('STORED_IMAGE_BOUND', { name: key, machines: named, count });
+}
 
 /** What a machine can be given: with a digest, or at an address; not a file that was not read yet. */
 function canBeGiven(image: UnifiedImage): boolean {
