@@ -34,7 +34,8 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     case 'explain':
       return (await import('./commands/explain.ts')).explainCommand(loaded, own);
     case 'audit verify':
-      return (await import('./commands/audit.ts')).auditVerify(loaded);
+    case `audit verify ${words[2]}`:
+      return (await import('./commands/audit.ts')).auditVerify(loaded, words[2] ?? null);
     case 'config':
       print(effective(loaded));
       return ExitCode.ok;

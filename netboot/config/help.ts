@@ -6,7 +6,10 @@ const commands: readonly (readonly [string, string])[] = [
   ['serve', 'Run the appliance (what is done without a command).'],
   ['config', 'Print the effective settings and where each came from.'],
   ['explain', 'Say what a DHCP client would be answered, and why.'],
-  ['audit verify', 'Prove that no event was changed or taken away.'],
+  [
+    'audit verify [HASH]',
+    'Prove that no event was changed or taken away, none up to that HASH of an earlier run.',
+  ],
   ['backup FILE', 'Write the state into one file, also while the appliance runs.'],
   ['restore FILE', 'Put such a file in the place of the state; the appliance must not run.'],
   ['live install FOLDER', 'Install a live system that "npm run live" built, for machines to boot.'],

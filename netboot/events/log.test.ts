@@ -33,6 +33,11 @@ test('events are chained: a changed, removed, added or reordered one is found', 
     'UPDATE events SET hash = (SELECT hash FROM events WHERE id = 4) WHERE id = 5',
     "UPDATE events SET ts = '2000' WHERE id = 10",
     'DELETE FROM events WHERE id = 1',
+    'DELETE FROM events WHERE id > 7',
+    'DELETE FROM events',
+    'DELETE FROM event_head',
+    'UPDATE event_head SET id = 9',
+    'INSERT INTO event_anchor SELECT 1, id, hash FROM events WHERE id = 5; DELETE FROM events WHERE id <= 5',
   ];
   for (const damage of damages) {
     database.connection.exec('BEGIN');
@@ -41,6 +46,28 @@ test('events are chained: a changed, removed, added or reordered one is found', 
     database.connection.exec('ROLLBACK');
   }
   assert.equal(log.verify().kind, 'intact');
+});
+
+test('events that were cut off at the end stay missing when more are written', async (context) => {
+  const { database, log } = open(context);
+  for (let index = 0; index < 5; index++) await log.record(event(`kind.${index}`));
+  database.connection.exec('DELETE FROM events WHERE id > 3');
+  assert.equal(await log.record(event('later')), 6);
+  const verdict = log.verify();
+  assert.equal(verdict.kind === 'broken' && verdict.problem, 'events 4 to 5 are missing');
+});
+
+test('a chain that was made anew is told by a hash of before', async (context) => {
+  const { database, log } = open(context);
+  for (let index = 0; index < 3; index++) await log.record(event(`kind.${index}`));
+  const before = log.verify();
+  assert.ok(before.kind === 'intact');
+  await log.record(event('more'));
+  assert.equal(log.verify(before.lastHash).kind, 'intact');
+  database.connection.exec('DELETE FROM events; DELETE FROM event_head');
+  for (let index = 0; index < 3; index++) await log.record(event(`other.${index}`));
+  assert.equal(log.verify().kind, 'intact');
+  assert.equal(log.verify(before.lastHash).kind, 'broken');
 });
 
 test('whatever text an event carries, half a surrogate pair too, the chain holds', async (context) => {

@@ -44,7 +44,14 @@ export type Verdict =
   | { readonly kind: 'intact'; readonly events: number; readonly firstId: number; readonly lastHash: string }
   | { readonly kind: 'broken'; readonly id: number; readonly problem: string };
 
-const nothing = { id: 0, hash: '0'.repeat(64) };
+interface Place {
+  readonly id: number;
+  readonly hash: string;
+}
+
+/** Version of the database from which on it keeps the last event a second time (migration 004). */
+const headSince = 4;
+const nothing: Place = { id: 0, hash: '0'.repeat(64) };
 
 export class EventLog {
   readonly #database: Database;
@@ -80,6 +87,11 @@ export class EventLog {
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(...fields(row), chained(last.hash, row));
+    this.#database
+      .prepare(
+        'INSERT OR REPLACE INTO event_head (one, id, hash) SELECT 1, id, hash FROM events WHERE id = ?',
+      )
+      .run(row.id);
     this.#database.afterCommit(() => this.#hub.publish({ kind: 'event', id: row.id }));
     return row.id;
   }
@@ -122,25 +134,55 @@ export class EventLog {
     return this.#last().id;
   }
 
-  /** Follows the chain from its start, or from where retention cut it. */
-  verify(): Verdict {
+  /**
+   * Follows the chain from its start, or from where retention cut it, to the last event that was ever written.
+   * `expected`: the hash of an event that must (still) be in it, as an earlier verification told it.
+   */
+  verify(expected: string | null = null): Verdict {
+    const { connection } = this.#database;
+    if (connection.isTransaction) return this.#verifyInside(expected);
+    // The appliance may write meanwhile.
+    connection.exec('BEGIN');
+    try {
+      return this.#verifyInside(expected);
+    } finally {
+      connection.exec('COMMIT');
+    }
+  }
+
+  #verifyInside(expected: string | null): Verdict {
     const anchor = this.#anchor();
     let before = anchor;
     let events = 0;
-    for (const found of this.#database.prepareFresh('SELECT * FROM events ORDER BY id').iterate()) {
-      const row = found as unknown as Row;
-      const expected = before.id + 1;
-      if (row.id !== expected) {
-        const missing =
-          row.id > expected ? `events ${expected} to ${row.id - 1} are missing` : 'it stands twice';
+    let found = expected === null || expected === anchor.hash;
+    let trimmed = anchor.id === 0;
+    for (const value of this.#database.prepareFresh('SELECT * FROM events ORDER BY id').iterate()) {
+      const row = value as unknown as Row;
+      const next = before.id + 1;
+      if (row.id !== next) {
+        const missing = row.id > next ? `events ${next} to ${row.id - 1} are missing` : 'it stands twice';
         return { kind: 'broken', id: row.id, problem: missing };
       }
       if (row.hash !== chained(before.hash, row))
         return { kind: 'broken', id: row.id, problem: 'this event, or the hash before it, was changed' };
       before = row;
       events++;
+      found ||= row.hash === expected;
+      trimmed ||= row.kind === 'audit.trimmed' && tellsOf(row, anchor);
     }
-    return { kind: 'intact', events, firstId: anchor.id + 1, lastHash: before.hash };
+    const head = this.#head();
+    if (head !== null && head.id > before.id) {
+      const problem = `events ${before.id + 1} to ${head.id} are missing at the end`;
+      return { kind: 'broken', id: head.id, problem };
+    }
+    if (head !== null && (head.id !== before.id || head.hash !== before.hash))
+      return { kind: 'broken', id: before.id, problem: 'it is not the last event that was written' };
+    const first = anchor.id + 1;
+    if (!trimmed)
+      return { kind: 'broken', id: first, problem: 'no event tells that those before it were removed' };
+    if (!found)
+      return { kind: 'broken', id: before.id, problem: 'no event up to this one has the expected hash' };
+    return { kind: 'intact', events, firstId: first, lastHash: before.hash };
   }
 
   /** Takes away events older than `before` (milliseconds since 1970); what is left stays provable. */
@@ -170,12 +212,23 @@ export class EventLog {
     });
   }
 
-  #last(): { readonly id: number; readonly hash: string } {
+  /** What the next event follows. Events that somebody cut off at the end stay missing. */
+  #last(): Place {
     const row = this.#database.prepare('SELECT id, hash FROM events ORDER BY id DESC LIMIT 1').get();
-    return row ? { id: Number(row.id), hash: String(row.hash) } : this.#anchor();
+    const last = row ? { id: Number(row.id), hash: String(row.hash) } : this.#anchor();
+    const head = this.#head();
+    return head !== null && head.id > last.id ? head : last;
   }
 
-  #anchor(): { readonly id: number; readonly hash: string } {
+  /** The last event that was ever written; null in a database of before this was kept. */
+  #head(): Place | null {
+    const version = this.#database.prepare('PRAGMA user_version').get()?.user_version;
+    if (Number(version) < headSince) return null;
+    const row = this.#database.prepare('SELECT id, hash FROM event_head').get();
+    return row ? { id: Number(row.id), hash: String(row.hash) } : nothing;
+  }
+
+  #anchor(): Place {
     const row = this.#database.prepare('SELECT id, hash FROM event_anchor').get();
     return row ? { id: Number(row.id), hash: String(row.hash) } : nothing;
   }
@@ -190,6 +243,12 @@ function fields(row: Unhashed) {
 
 function chained(before: string, row: Unhashed): string {
   return hash('sha256', `${before}\n${JSON.stringify(fields(row))}`);
+}
+
+/** Whether `row`, an event of retention, says that it removed everything up to `anchor`. */
+function tellsOf(row: Row, anchor: Place): boolean {
+  const { last_id, last_hash } = toEvent(row).details ?? {};
+  return last_id === anchor.id && last_hash === anchor.hash;
 }
 
 function toEvent(row: Row): Event {

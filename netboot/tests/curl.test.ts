@@ -134,6 +134,12 @@ test('a changed event is found by audit verify, with exit code 1', async (contex
   const program = await startProgram(context, ['--state-dir', stateDir]);
   await (await fetch(`${program.url}/pxe/${mac}`)).text();
   await program.end('SIGTERM');
+  const intact = await runProgram(['audit', 'verify', '--state-dir', stateDir]);
+  const hash = /Hash of the last: ([0-9a-f]{64})/.exec(intact.output)?.[1] ?? '';
+  for (const [expected, code] of [[hash, 0] as const, ['f'.repeat(64), 1] as const, ['x', 2] as const]) {
+    const told = await runProgram(['audit', 'verify', expected, '--state-dir', stateDir]);
+    assert.equal(told.code, code, told.output);
+  }
   const { DatabaseSync } = await import('node:sqlite');
   const database = new DatabaseSync(join(stateDir, 'state.db'));
   database.exec("UPDATE events SET summary = 'nothing' WHERE kind = 'machine.discovered'");

@@ -3,5 +3,6 @@ import type { Migration } from '../migration.ts';
 import { core } from './001-core.ts';
 import { images } from './002-images.ts';
 import { story } from './003-story.ts';
+import { head } from './004-head.ts';
 
-export const migrations: readonly Migration[] = [core, images, story];
+export const migrations: readonly Migration[] = [core, images, story, head];
