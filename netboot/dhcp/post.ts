@@ -336,7 +336,7 @@ export class Post {
       to: { address: received.to ? formatAddress(received.to) : '255.255.255.255', port: received.port },
       payload: received.bytes,
     });
-    const news = stepsOf(packet, decision, situation);
+    const news = stepsOf(packet, decision, situation, [...this.foreign.keys()].at(-1) ?? null);
     const given = decision.reply?.packet.yiaddr ?? 0;
     const uses = given === 0 ? address : formatAddress(given);
     for (const step of news) witness.step({ at: situation.now, mac, address: uses, ...step });

@@ -77,8 +77,13 @@ function answered(decision: Decision, situation: Situation): StepNews | null {
   }
 }
 
-/** The steps that this packet and its decision make, in order. */
-export function stepsOf(packet: Packet, decision: Decision, situation: Situation): readonly StepNews[] {
+/** The steps that this packet and its decision make, in order. `beside`: another DHCP server that was seen here. */
+export function stepsOf(
+  packet: Packet,
+  decision: Decision,
+  situation: Situation,
+  beside: string | null = null,
+): readonly StepNews[] {
   if (packet.op !== 1) {
     const isOffer = byteIn(packet.options, Option.messageType) === MessageType.offer;
     return isOffer && decision.foreign !== null
@@ -90,5 +95,6 @@ export function stepsOf(packet: Packet, decision: Decision, situation: Situation
   // Releases and declines are never answered: that is no news.
   const silent = came.kind === 'release' || came.kind === 'decline';
   const went = silent ? null : answered(decision, situation);
-  return went === null ? [came] : [came, went];
+  if (went === null) return [came];
+  return [came, went.kind === 'offer' && beside !== null ? { ...went, beside } : went];
 }

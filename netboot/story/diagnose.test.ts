@@ -9,7 +9,7 @@ const mac = '52:54:00:00:00:01';
 const uefi = { architecture: 7, vendorClass: 'PXEClient:Arch:00007', userClass: null, uuid: null };
 const discover: StepNews = { kind: 'discover', seconds: 0, relay: null, ...uefi };
 const ipxe: StepNews = { ...discover, userClass: 'iPXE' };
-const offer = (form: 'proxy-4011' | 'full-43'): StepNews => {
+const offer = (form: 'proxy-4011' | 'full-43'): Extract<StepNews, { kind: 'offer' }> => {
   return {
     kind: 'offer',
     form,
@@ -98,6 +98,13 @@ test('two offers that were not taken name the other server and what to set there
   const foreign: StepNews = { kind: 'foreign-offer', server: '192.168.1.1' };
   const found = diagnose(bootOf(discover, offer('proxy-4011'), foreign), Number.POSITIVE_INFINITY);
   assert.match(found.cause, /192\.168\.1\.1 offered an address, none taken/);
+  assert.match(found.advice, /full mode, or set options 66\/67 on 192\.168\.1\.1/);
+});
+
+test('where only its presence was seen, the other server is named all the same', () => {
+  const beside: StepNews = { ...offer('proxy-4011'), beside: '192.168.1.1' };
+  const found = diagnose(bootOf(discover, beside, discover, offer('proxy-4011')), Number.POSITIVE_INFINITY);
+  assert.match(found.cause, /2 offers sent beside the DHCP server 192\.168\.1\.1, none taken/);
   assert.match(found.advice, /full mode, or set options 66\/67 on 192\.168\.1\.1/);
 });
 

@@ -271,9 +271,12 @@ function notTaken(facts: Facts, offers: readonly StepOf<'offer'>[]): Found {
   const isProxy = offers.some(({ form }) => form.startsWith('proxy'));
   const times = `${offers.length} ${offers.length === 1 ? 'offer' : 'offers'} sent`;
   if (isProxy) {
-    const seen = foreign ? `${times}, ${foreign} offered an address` : times;
+    // What the other server sends to a client is rarely heard here; that it is there was seen before.
+    const beside = offers.findLast((offer) => offer.beside !== undefined)?.beside;
+    const near = beside ? `${times} beside the DHCP server ${beside}` : times;
+    const seen = foreign ? `${times}, ${foreign} offered an address` : near;
     const cause = `${seen}, none taken: this firmware does not merge offers, or the other DHCP server does not answer it.`;
-    const where = foreign ?? 'the DHCP server of the network';
+    const where = foreign ?? beside ?? 'the DHCP server of the network';
     return found(
       waits.firmware,
       times,

@@ -57,6 +57,8 @@ type DhcpNews =
       readonly server: string;
       readonly offered: string | null;
       readonly bootFile: string | null;
+      /** Another DHCP server that was seen on this interface, where one was. */
+      readonly beside?: string;
       /** Name of the rule that chose, and the chain of reasons, in order. */
       readonly rule: string;
       readonly reasons: readonly string[];
