@@ -12,6 +12,7 @@ import { fileContent, openRegular, typeOf } from './content.ts';
 import { dispositionOf, FileSender, type FileSenderOptions, type Sent } from './file.ts';
 import { answerFor, rangeOf } from './range.ts';
 import { pieceBytes, Slots } from './slots.ts';
+import { neighbourhood } from './tally.ts';
 
 interface Served {
   readonly directory: string;
@@ -284,7 +285,7 @@ test('clients that vanish or never read leave no descriptor, no memory and no tr
 });
 
 test('64 clients share bounded memory, and more than allowed are told to come back', async (context) => {
-  const { directory, port, sender } = await serve(context, { mostTransfers: 64 });
+  const { directory, port, sender } = await serve(context, { mostTransfers: 64, mostPerAddress: 64 });
   await writeFile(join(directory, 'f'), noise(20_000_000));
   const sockets = Array.from({ length: 64 }, () => {
     const socket = connect(port, '127.0.0.1');
@@ -336,4 +337,31 @@ test('names of every kind are safe in a header', () => {
       assert.match(dispositionOf(name), /^[\x20-\x7e]+$/),
     ),
   );
+});
+
+test('one address leaves transfers for the others', async (context) => {
+  const { directory, port, sender } = await serve(context, { mostTransfers: 8 });
+  await writeFile(join(directory, 'f'), noise(20_000_000));
+  const open = (localAddress: string) => {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
+    socket.on('error', () => {});
+    socket.write('GET /f HTTP/1.1\r\nHost: x\r\n\r\n');
+    return socket.pause();
+  };
+  const greedy = Array.from({ length: 12 }, () => open('127.0.0.2'));
+  await until('it has its share', () => sender.transfers === 4);
+  assert.equal((await ask(port, '/f')).body.length, 20_000_000);
+  assert.equal(sender.transfers, 4);
+  for (const socket of greedy) socket.destroy();
+  await until('all are gone', () => sender.transfers === 0);
+  const again = open('127.0.0.2');
+  await until('it is served again', () => sender.transfers === 1);
+  again.destroy();
+});
+
+test('an IPv6 client is its network of 64 bits', () => {
+  assert.equal(neighbourhood('2001:db8::1'), neighbourhood('2001:db8::ffff:2'));
+  assert.notEqual(neighbourhood('2001:db8::1'), neighbourhood('2001:db8:0:1::1'));
+  assert.equal(neighbourhood('::ffff:10.0.0.1'), '10.0.0.1');
+  assert.notEqual(neighbourhood('10.0.0.1'), neighbourhood('10.0.0.2'));
 });

@@ -7,6 +7,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import { setImmediate as immediate } from 'node:timers/promises';
 import { type Answer, answerFor } from './range.ts';
 import { pieceBytes, Slots } from './slots.ts';
+import { neighbourhood, Tally } from './tally.ts';
 
 /** Bytes that can be sent: a file, or one that is still being fetched. */
 export interface Content {
@@ -47,6 +48,8 @@ export interface FileSenderOptions {
   readonly stallMilliseconds?: number;
   /** More bodies than that at once are answered with 503. */
   readonly mostTransfers?: number;
+  /** More bodies than that at once to one address (IPv6: one /64) are answered with 503; half of all by default. */
+  readonly mostPerAddress?: number;
 }
 
 /** Sends contents to clients; one for the whole process, since they share its memory. */
@@ -54,11 +57,14 @@ export class FileSender {
   readonly #slots = new Slots();
   readonly #stallMilliseconds: number;
   readonly #mostTransfers: number;
+  readonly #mostPerAddress: number;
+  readonly #byAddress = new Tally();
   #transfers = 0;
 
   constructor(options: FileSenderOptions = {}) {
     this.#stallMilliseconds = options.stallMilliseconds ?? 60_000;
     this.#mostTransfers = options.mostTransfers ?? 1000;
+    this.#mostPerAddress = options.mostPerAddress ?? Math.ceil(this.#mostTransfers / 2);
   }
 
   /** Bodies that are being sent. */
@@ -108,11 +114,18 @@ export class FileSender {
       }
       const status = answer.kind === 'part' ? 206 : 200;
       if (request.method === 'HEAD') return empty(response, status, headers);
-      if (this.#transfers >= this.#mostTransfers) {
+      const address = neighbourhood(request.socket.remoteAddress);
+      const crowded = this.#byAddress.of(address) >= this.#mostPerAddress;
+      if (crowded || this.#transfers >= this.#mostTransfers) {
         return empty(response, 503, { 'retry-after': '5', 'content-length': 0 });
       }
       response.writeHead(status, headers);
-      return await this.#body(response, content, span, status);
+      this.#byAddress.add(address);
+      try {
+        return await this.#body(response, content, span, status);
+      } finally {
+        this.#byAddress.remove(address);
+      }
     } finally {
       await content.close().catch(() => {});
     }

@@ -233,6 +233,17 @@ test('a page of another site registers no machine, however it spells the path', 
   assert.equal(appliance.services.machines.store.count({}), 0);
 });
 
+test('a request that is answered and never ends loses its connection', {
+  timeout: 60_000,
+}, async (context) => {
+  const appliance = await startTestAppliance(context);
+  for (const rest of ['Content-Length: 100000\r\n\r\nx', 'Transfer-Encoding: chunked\r\n\r\n1;']) {
+    // `raw` waits for the end of the connection; silence alone would end it after two minutes.
+    const { status } = await raw(appliance, `GET /healthz HTTP/1.1\r\nHost: x\r\n${rest}`);
+    assert.equal(status, 200);
+  }
+});
+
 test('a hidden slash is a slash: an image name cannot leave its directory', async (context) => {
   const appliance = await startTestAppliance(context);
   const { askAdmin, ask } = appliance;

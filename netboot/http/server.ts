@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import cookie from '@fastify/cookie';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Method, Operation } from '../../shared/contract/operation.ts';
@@ -12,6 +12,7 @@ import { authority } from './authority.ts';
 import { refuseForeignSites } from './origin.ts';
 import { Problem, tell } from './problem.ts';
 import { routePath } from './route.ts';
+import { neighbourhood, Tally } from './tally.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -206,11 +207,28 @@ export interface ListenOptions {
   readonly tls: { readonly cert: string; readonly key: string } | null;
 }
 
+const mostConnections = 8192;
+const mostPerAddress = 4096;
+
+/** Milliseconds that the rest of a request has to come, once it is answered. */
+const restMilliseconds = 5000;
+
+/** A request that is answered and does not end would keep its connection for ever: nobody waits for its body. */
+function endWithAnswer(request: IncomingMessage, response: ServerResponse): void {
+  response.once('finish', () => {
+    if (request.complete) return;
+    const timer = setTimeout(() => request.socket.destroy(), restMilliseconds);
+    request.once('end', () => clearTimeout(timer));
+    request.once('close', () => clearTimeout(timer));
+  });
+}
+
 /** Listens for `app`. Failure: PORT_TAKEN. */
 export async function listen(app: FastifyInstance, options: ListenOptions): Promise<Listening> {
   const { host, port, plane, tls } = options;
   const receive = (request: IncomingMessage, response: ServerResponse) => {
     planes.set(request, plane);
+    endWithAnswer(request, response);
     app.routing(request, response);
   };
   const limits = {
@@ -224,7 +242,15 @@ export async function listen(app: FastifyInstance, options: ListenOptions): Prom
   };
   const server = tls ? createSecureServer({ ...limits, ...tls }, receive) : createServer(limits, receive);
   server.maxHeadersCount = 100;
-  server.maxConnections = 8192;
+  server.maxConnections = mostConnections;
+  const byAddress = new Tally();
+  server.on('connection', (socket: Socket) => {
+    const address = neighbourhood(socket.remoteAddress);
+    // One address leaves room for all others.
+    if (byAddress.of(address) >= mostPerAddress) return void socket.destroy();
+    byAddress.add(address);
+    socket.once('close', () => byAddress.remove(address));
+  });
   // Answers that nobody reads and uploads that stop are cut after this much silence.
   server.setTimeout(120_000);
   await new Promise<void>((resolve, reject) => {
