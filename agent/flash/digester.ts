@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../system/worker.ts';
+import { smallHeap } from '../unpack/smallheap.ts';
 import type { ZeroRun } from './chunk.ts';
 import type { Ring, RingHandle } from './ring.ts';
 
@@ -109,7 +110,7 @@ export class Digester {
   }
 
   #start(): Worker {
-    const worker = startWorker('digest', []);
+    const worker = startWorker('digest', [], smallHeap);
     worker.on('message', (reply: DigestReply) => {
       this.#waiting.get(reply.id)?.resolve(reply);
       this.#waiting.delete(reply.id);

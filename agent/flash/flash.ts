@@ -29,9 +29,12 @@ export const defaults: FlashOptions = {
 
 const slotsPerFurtherDisk = 2;
 /** Where unpacking takes long, every disk keeps up with less, and the unpackers need the memory themselves. */
-const slowRoom = { slotBytes: 2 << 20, slots: 4 };
-const isSlow = ({ reading }: FlashPlan): boolean =>
-  reading.kind === 'packed' && (reading.packed.packing === 'bz2' || reading.packed.packing === 'xz');
+const slowRooms = new Map([
+  ['bz2', { slotBytes: 1 << 20, slots: 4 }],
+  ['xz', { slotBytes: 2 << 20, slots: 4 }],
+]);
+const slowRoom = ({ reading }: FlashPlan) =>
+  reading.kind === 'packed' ? slowRooms.get(reading.packed.packing) : undefined;
 /** Milliseconds that disks which are ready wait for those that are still being opened. */
 const beginPatience = 1000;
 const now = () => performance.now();
@@ -157,7 +160,7 @@ class Run {
   ): Promise<void> {
     // Who takes part: all until the disks are ready, then those that are, less those that go their own way.
     let members = [...lanes];
-    const room = isSlow(this.#plan) ? slowRoom : this.#options;
+    const room = slowRoom(this.#plan) ?? this.#options;
     const slots = Math.min(room.slots, this.#options.slots) + slotsPerFurtherDisk * (lanes.length - 1);
     const pass = new Pass(this.#plan, {
       slots,

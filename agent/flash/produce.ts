@@ -3,6 +3,7 @@ import { fromReport } from '../../shared/failure.ts';
 import type { RandomReader, SourceStream } from '../source/source.ts';
 import { startWorker } from '../system/worker.ts';
 import type { PackedAs } from '../unpack/packings.ts';
+import { smallHeap } from '../unpack/smallheap.ts';
 import type { UnpackReply, UnpackRequest, UnpackWorkerData } from '../unpack/unpack.worker.ts';
 import type { Digester } from './digester.ts';
 import { Ring, RingClosed } from './ring.ts';
@@ -82,6 +83,7 @@ export async function* produceExtents(
 
 const inputSlots = 4;
 const inputSlotBytes = 1 << 20;
+const slowInput = { slots: 2, slotBytes: 1 << 18 };
 
 export interface PackedSource {
   readonly stream: SourceStream;
@@ -96,10 +98,12 @@ export interface PackedSource {
 /** A packed image: its stored bytes go through an input ring to the unpack worker, which fills the ring. */
 export async function* producePacked(source: PackedSource, ring: Ring, meter: Meter): AsyncGenerator<Filled> {
   // A second of reading holds what bzip2 unpacks in many.
-  const input = Ring.create(source.packed.packing === 'bz2' ? 2 : inputSlots, inputSlotBytes);
+  const { slots, slotBytes } =
+    source.packed.packing === 'bz2' ? slowInput : { slots: inputSlots, slotBytes: inputSlotBytes };
+  const input = Ring.create(slots, slotBytes);
   const { packed, image } = source;
   const data: UnpackWorkerData = { packed, image, input: input.handle, output: ring.handle };
-  const worker = startWorker('unpack', data);
+  const worker = startWorker('unpack', data, smallHeap);
   const replies = new Replies(worker, ring.slotBytes, meter);
   const feeding = feed(source, input, worker, replies, meter).catch((error: unknown) => replies.fail(error));
   const stop = () => replies.fail(new RingClosed());

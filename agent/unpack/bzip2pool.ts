@@ -5,6 +5,7 @@ import type { Worker } from 'node:worker_threads';
 import { startWorker } from '../system/worker.ts';
 import type { BlockReply, BlockRequest } from './bzip2.worker.ts';
 import { BlockDecoder, type BlockResult, blockSlack, decodedBlock, decodedSize } from './bzip2block.ts';
+import { smallHeap } from './smallheap.ts';
 
 const mostThreads = 8;
 /** Blocks that a worker has, so that it need not wait for the next one. */
@@ -153,7 +154,7 @@ export class BlockPool {
   }
 
   #start(): Member {
-    const worker = startWorker('bzip2', null);
+    const worker = startWorker('bzip2', null, smallHeap);
     const member: Member = { worker, queued: 0 };
     this.#members.push(member);
     worker.on('message', (reply: BlockReply) => this.#reply(reply));
