@@ -9,17 +9,17 @@ export async function serve(loaded: Loaded): Promise<ExitCode> {
   const rights = giveUpRoot(loaded);
   if (rights !== null) process.stderr.write(`${rights}\n`);
   const appliance = await startAppliance({ config });
-  for (const { address, port, secure, plane } of appliance.listening) {
+  const lines = appliance.listening.map(({ address, port, secure, plane }) => {
     const host = address.includes(':') ? `[${address}]` : address;
     const who = plane === 'boot' ? ' for machines' : '';
-    process.stdout.write(`bty-web listens on ${secure ? 'https' : 'http'}://${host}:${port}${who}\n`);
+    return `bty-web listens on ${secure ? 'https' : 'http'}://${host}:${port}${who}`;
+  });
+  if (appliance.firstPassword !== null) {
+    lines.push(`The password of the operator is ${appliance.firstPassword}`, 'It is told this once only.');
   }
-  if (appliance.firstPassword !== null)
-    process.stdout.write(
-      `The password of the operator is ${appliance.firstPassword}\nIt is told this once only.\n`,
-    );
-  if (appliance.fingerprint !== null)
-    process.stdout.write(`SHA-256 of the CA's certificate: ${appliance.fingerprint}\n`);
+  if (appliance.fingerprint !== null) lines.push(`SHA-256 of the CA's certificate: ${appliance.fingerprint}`);
+  // One write, so that a script that reads the address has the rest too.
+  process.stdout.write(`${lines.join('\n')}\n`);
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
