@@ -13,7 +13,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
-import { workerEntry, workerNames } from '../../agent/system/worker.ts';
+import { type Program, programs } from './programs.ts';
 
 /**
  * Makes the executables of `dist/bin`: each is one file that holds Node.js, the bundled program, its worker threads
@@ -50,24 +50,6 @@ async function bundle(entry: string, outfile: string): Promise<void> {
  * environment of whoever starts it.
  */
 const closed = { execArgv: ['--disable-sigusr1'], execArgvExtension: 'none' };
-
-interface Program {
-  readonly name: string;
-  readonly entry: string;
-  /** Entry file of each worker thread, by the name that it is started by. */
-  readonly workers: Readonly<Record<string, string>>;
-}
-
-const programs: readonly Program[] = [
-  {
-    name: 'bty',
-    entry: 'agent/main.ts',
-    workers: Object.fromEntries(
-      workerNames.map((name) => [name, join('agent', 'system', workerEntry(name))]),
-    ),
-  },
-  { name: 'bty-web', entry: 'netboot/main.ts', workers: {} },
-];
 
 async function executable({ name, entry, workers }: Program): Promise<void> {
   const main = join(work, `${name}.js`);

@@ -1,0 +1,21 @@
+import { join } from 'node:path';
+import { workerEntry, workerNames } from '../../agent/system/worker.ts';
+
+/** A program that is packed: as one executable, or as a bundle beside a Node.js. */
+export interface Program {
+  readonly name: string;
+  readonly entry: string;
+  /** Entry file of each worker thread, by the name that it is started by. */
+  readonly workers: Readonly<Record<string, string>>;
+}
+
+export const programs: readonly Program[] = [
+  {
+    name: 'bty',
+    entry: 'agent/main.ts',
+    workers: Object.fromEntries(
+      workerNames.map((name) => [name, join('agent', 'system', workerEntry(name))]),
+    ),
+  },
+  { name: 'bty-web', entry: 'netboot/main.ts', workers: {} },
+];
