@@ -1,3 +1,4 @@
+import { desktopLine } from '../shared/desktop/protocol.ts';
 import { asFailure, ExitCode, failure } from '../shared/failure.ts';
 import { splitFlags } from './commands/explainflags.ts';
 import { parseFlags } from './config/flags.ts';
@@ -9,6 +10,8 @@ const print = (text: string) => void process.stdout.write(`${text}\n`);
 const warn = (text: string) => void process.stderr.write(`bty-web: ${text}\n`);
 
 async function main(args: readonly string[]): Promise<ExitCode> {
+  // Before anything is read that the person who asked may have made.
+  if (args[0] === 'desktop') (await import('./commands/asker.ts')).becomeAsker(process.env);
   const { own, rest } = args[0] === 'explain' ? splitFlags(args) : { own: [], rest: args };
   const { flags, words, help: asksHelp, version: asksVersion } = parseFlags(rest);
   if (asksHelp) {
@@ -29,6 +32,10 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     case '':
     case 'serve':
       return (await import('./commands/serve.ts')).serve(loaded);
+    case 'desktop':
+      return (await import('./commands/desktop.ts')).desktop(loaded);
+    case 'desktop interfaces':
+      return (await import('./commands/interfaces.ts')).listInterfaces(loaded);
     case 'doctor':
       return (await import('./commands/doctor.ts')).doctor();
     case 'explain':
@@ -48,6 +55,9 @@ async function main(args: readonly string[]): Promise<ExitCode> {
 
 function stop(error: unknown): void {
   const found = asFailure(error);
+  // The app understands lines of their own kind only.
+  if (process.argv[2] === 'desktop')
+    process.stdout.write(desktopLine({ kind: 'failed', failure: found.report() }));
   warn(found.message);
   if (found.advice !== '')
     warn(found.code === 'USAGE' ? 'Run bty-web --help to see what it takes.' : found.advice);

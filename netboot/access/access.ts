@@ -73,6 +73,11 @@ export class Access {
   async login(password: string, address: string): Promise<LoginResult> {
     const checked = await this.#guess(password, address);
     if (checked.kind !== 'in') return checked;
+    return { kind: 'in', cookie: await this.openSession(address) };
+  }
+
+  /** Opens a session for somebody who is known to be the operator. Answers the value of its cookie. */
+  async openSession(address: string): Promise<string> {
     const cookie = randomBytes(32).toString('base64url');
     const now = this.#clock();
     const expires = now + this.#config.sessionSeconds * 1000;
@@ -85,7 +90,7 @@ export class Access {
         .run(this.#sessionHash(cookie), now, now, expires, address);
       this.#append('auth.login.succeeded', 'operator', address, 'The operator logged in.');
     });
-    return { kind: 'in', cookie };
+    return cookie;
   }
 
   /** Ends the session of `cookie`; nothing happens when it is none. */
@@ -110,6 +115,13 @@ export class Access {
     if (checked.kind !== 'in') return checked;
     await this.#keep(next, actor, 'The password was changed; every session ended.', address);
     return checked;
+  }
+
+  /** Makes a new password for somebody who is known to be the operator; every session ends. */
+  async renewPassword(address: string): Promise<string> {
+    const made = inventPassword();
+    await this.#keep(made, 'operator', 'A new password was made; every session ended.', address);
+    return made;
   }
 
   tokens(): Token[] {

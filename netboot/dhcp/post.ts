@@ -132,6 +132,8 @@ export class Post {
       interface: place.name,
       mode: place.mode,
       problem: null,
+      code: null,
+      advice: null,
       addresses: addressesText(place.addresses).split(', '),
       foreign: [...foreign].map(([address, at]) => ({ address, at })),
       received,

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { DhcpInterface, DhcpSettings, DhcpState } from '../../shared/contract/dhcp.ts';
-import { asFailure, failure } from '../../shared/failure.ts';
+import { asFailure, type Failure, failure } from '../../shared/failure.ts';
 import type { Witness } from '../story/step.ts';
 import { interfaceAddress } from '../system/native.ts';
 import { blockOf, parseAddress } from './address.ts';
@@ -90,7 +90,7 @@ interface Served {
   /** What the interface was when its sockets were opened. */
   readonly signature: string;
   readonly post: Post | null;
-  readonly problem: string | null;
+  readonly problem: Failure | null;
 }
 
 const signatureOf = (network: Network | undefined) =>
@@ -186,9 +186,9 @@ export class DhcpServer {
       return { settings: wanted, signature, post, problem: null };
     } catch (error) {
       if (!partly) throw error;
-      const { message } = asFailure(error);
-      this.options.news({ interface: wanted.interface, kind: 'trouble', text: message, mac: null });
-      return { settings: wanted, signature, post: null, problem: message };
+      const problem = asFailure(error);
+      this.options.news({ interface: wanted.interface, kind: 'trouble', text: problem.message, mac: null });
+      return { settings: wanted, signature, post: null, problem };
     }
   }
 
@@ -202,7 +202,7 @@ export class DhcpServer {
         await post.open();
         this.served.set(name, { ...served, post });
       } catch (error) {
-        this.served.set(name, { ...served, post: null, problem: asFailure(error).message });
+        this.served.set(name, { ...served, post: null, problem: asFailure(error) });
       }
     }
   }
@@ -283,7 +283,9 @@ export class DhcpServer {
         : {
             interface: name,
             mode: settings.mode,
-            problem,
+            problem: problem?.message ?? null,
+            code: problem?.code ?? null,
+            advice: problem?.advice ?? null,
             addresses: [],
             foreign: [],
             received: 0,

@@ -122,6 +122,9 @@ export const DhcpState = Type.Object({
   mode: DhcpMode,
   /** Why it does not answer, or null when it does. */
   problem: Type.Union([Type.String(), Type.Null()]),
+  /** Code and advice of that problem. */
+  code: Type.Union([Type.String(), Type.Null()]),
+  advice: Type.Union([Type.String(), Type.Null()]),
   addresses: Type.Array(Type.String()),
   /** Other DHCP servers that were seen there, by address. */
   foreign: Type.Array(Type.Object({ address: Type.String(), at: Type.Integer() })),

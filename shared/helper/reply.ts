@@ -14,7 +14,7 @@ const phase = one('clearing', 'writing', 'flushing', 'verifying', 'settling');
 const outcome = one('done', 'failed', 'cancelled');
 const sized = Type.Object({ target, size: bytes }, strict);
 
-const report = Type.Object(
+export const report = Type.Object(
   {
     code: Type.String({ pattern: '^[A-Z][A-Z0-9_]*$' }),
     message: Type.String(),

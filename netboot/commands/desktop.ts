@@ -1,0 +1,46 @@
+/** `bty-web desktop`: the appliance as the desktop app runs it. It serves like any other, and speaks with the app. */
+import { ExitCode } from '../../shared/failure.ts';
+import { startAppliance } from '../appliance.ts';
+import type { Loaded } from '../config/load.ts';
+import { Desktop } from '../desktop/conversation.ts';
+import { openDesktopSocket } from '../desktop/socket.ts';
+import { version } from '../version.ts';
+
+/** Runs the appliance until the app says stop, the app is gone, SIGINT or SIGTERM. */
+export async function desktop({ config }: Loaded): Promise<ExitCode> {
+  // Whoever started it may be gone: what cannot be told then is in the log.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  const appliance = await startAppliance({ config });
+  const { access, log } = appliance.services;
+  const port = appliance.listening.find(({ secure, plane }) => !secure && plane === 'all')?.port ?? 0;
+  let stop = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  process.on('SIGHUP', () => {});
+  const people = new Desktop({
+    listening: (stay) => ({
+      kind: 'listening',
+      pid: process.pid,
+      version,
+      url: `http://127.0.0.1:${port}`,
+      stay,
+      interface: config.interface[0] ?? '',
+      mode: config.dhcp,
+      imageFolder: config.imageRoot,
+    }),
+    openSession: () => access.openSession('127.0.0.1'),
+    newPassword: () => access.renewPassword('127.0.0.1'),
+    stop,
+  });
+  const closeSocket = await openDesktopSocket(config.stateDir, (socket) => people.accept(socket));
+  if (closeSocket === null) log.warn('desktop', { problem: 'the path of the state directory is too long' });
+  people.join(process.stdin, process.stdout);
+  await stopped;
+  await closeSocket?.();
+  await appliance.close();
+  process.stdin.destroy();
+  return ExitCode.ok;
+}
