@@ -22,11 +22,28 @@ export interface EventView {
   readonly details: Readonly<Record<string, unknown>> | null;
 }
 
+export interface BootStep {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly kind: string;
+  readonly [more: string]: unknown;
+}
+
+/** One boot of a machine as the appliance saw it. */
+export interface BootView {
+  readonly id: number;
+  readonly stage: string;
+  readonly steps: readonly BootStep[];
+  readonly diagnosis: { readonly state: string; readonly code: string; readonly cause: string };
+}
+
 export class LabAppliance {
   readonly url: string;
   readonly #lab: Lab;
   readonly #state: string;
   readonly #arguments: readonly string[];
+  /** Folder in which it keeps images. */
+  readonly images: string;
   readonly #jar: string;
   #process: LabProcess | null = null;
 
@@ -47,6 +64,7 @@ export class LabAppliance {
     this.#lab = lab;
     this.url = `http://${lab.address}:8080`;
     this.#state = join(lab.folder, 'state');
+    this.images = join(this.#state, 'images');
     this.#jar = join(lab.folder, 'cookies');
     this.#arguments = [
       ...['--state-dir', this.#state, '--web-host', lab.address, '--web-port', '8080'],
@@ -114,6 +132,17 @@ export class LabAppliance {
   async events(mac: string): Promise<readonly EventView[]> {
     const reply = await this.ask('GET', `/events?subject_id=${encodeURIComponent(mac)}&limit=500`);
     return (JSON.parse(reply.body) as { events: EventView[] }).events.toReversed();
+  }
+
+  /** The stories of the machine's boots, the newest first. */
+  async boots(mac: string): Promise<readonly BootView[]> {
+    const list = JSON.parse((await this.ask('GET', `/machines/${mac}/boots`)).body) as { id: number }[];
+    const stories: BootView[] = [];
+    for (const { id } of list) {
+      const reply = await this.ask('GET', `/boots/${id}`);
+      stories.push(JSON.parse(reply.body) as BootView);
+    }
+    return stories;
   }
 
   /** Resolves the machine when it is as `fits` wants it. */

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import type { Bus, Guest, GuestDisk } from './guest.ts';
-import { agentStarts, noScene, phaseOf, Scene } from './scene.ts';
+import { Rack } from './rack.ts';
+import { agentStarts, noScene, Scene } from './scene.ts';
 
 const execute = promisify(execFile);
 const skip = noScene() || (process.env.BTY_PXE === 'all' ? false : 'takes an hour: npm run test:pxe runs it');
@@ -16,58 +17,16 @@ const timeout = 900_000;
 
 describe('faults', { skip }, () => {
   let scene: Scene;
-  let next = 1;
+  let rack: Rack;
   before(
     async () => {
       scene = await Scene.make({ dhcp: 'full', guests: 4 });
+      rack = new Rack(scene);
     },
     { timeout },
   );
   after(() => scene?.close());
-
-  /** Binds a new machine to the image, boots it, and runs `use` with it. */
-  async function bound(
-    name: string,
-    more: {
-      readonly disk?: Partial<GuestDisk>;
-      readonly sha256?: string;
-      readonly policy?: string;
-      readonly tap?: number;
-    },
-    use: (guest: Guest, mac: string, disk: GuestDisk) => Promise<void>,
-  ): Promise<void> {
-    const mac = `52:54:00:78:00:${(next++).toString(16).padStart(2, '0')}`;
-    const disk = scene.disk(name, more.disk);
-    await scene.appliance.bind(mac, {
-      image_sha256: more.sha256 ?? scene.image.sha256,
-      boot_policy: more.policy ?? 'flash-once',
-      target_disk_serial: disk.serial,
-    });
-    await scene.withGuest({ name, firmware: 'bios', mac, tap: more.tap ?? 0, disks: [disk] }, (guest) =>
-      use(guest, mac, disk),
-    );
-  }
-
-  const writing = (mac: string, bytes: number) =>
-    scene.appliance.until(mac, 'being written', 300, (machine) => {
-      const state = machine.state as { step: string | null; bytes: number | null };
-      return state.step === 'writing' && (state.bytes ?? 0) >= bytes;
-    });
-
-  async function deployed(guest: Guest, mac: string, disk: GuestDisk): Promise<void> {
-    await guest.sees(/Done: \S+ is on/, 400, 'flashed');
-    await guest.sees(/BTY-MARKER one/, 200, 'the flashed system');
-    await scene.reaches(mac, 'deployed');
-    await scene.holdsImage(disk);
-  }
-
-  async function failedWith(mac: string, code: string): Promise<void> {
-    const machine = await scene.appliance.until(mac, `failed with ${code}`, 300, (each) => {
-      const { failure } = each.state as { failure: { code: string } | null };
-      return phaseOf(each) === 'failed' && failure?.code === code;
-    });
-    assert.equal(machine.last_flashed_at, null);
-  }
+  const deployed = (guest: Guest, mac: string, disk: GuestDisk) => rack.deployed(guest, mac, disk);
 
   const slowly = { writeRate: 2 << 20 };
 
@@ -75,8 +34,8 @@ describe('faults', { skip }, () => {
     'an appliance that is killed in the middle and started again: the same flash goes on',
     { timeout },
     () =>
-      bound('killed', { disk: slowly }, async (guest, mac, disk) => {
-        await writing(mac, 8 << 20);
+      rack.bound('killed', { disk: slowly }, async (guest, mac, disk) => {
+        await rack.writing(mac, 8 << 20);
         await scene.appliance.kill();
         await pause(5000);
         await scene.appliance.run();
@@ -86,8 +45,8 @@ describe('faults', { skip }, () => {
   );
 
   test('a cable that is out for 20 seconds: the same flash goes on', { timeout }, () =>
-    bound('cable', { disk: slowly }, async (guest, mac, disk) => {
-      await writing(mac, 8 << 20);
+    rack.bound('cable', { disk: slowly }, async (guest, mac, disk) => {
+      await rack.writing(mac, 8 << 20);
       await guest.monitor('set_link', { name: 'n0', up: false });
       await pause(20_000);
       await guest.monitor('set_link', { name: 'n0', up: true });
@@ -96,23 +55,23 @@ describe('faults', { skip }, () => {
   );
 
   test('a disk that is too small is refused before anything is written', { timeout }, () =>
-    bound('small', { disk: { bytes: scene.image.bytes - (1 << 20) } }, async (guest, mac) => {
+    rack.bound('small', { disk: { bytes: scene.image.bytes - (1 << 20) } }, async (guest, mac) => {
       await guest.sees(/FAILED: \S+ needs/, 400, 'refusal');
-      await failedWith(mac, 'TARGET_TOO_SMALL');
+      await rack.failed(mac, 'preparing', 'TARGET_TOO_SMALL', /needs/);
     }),
   );
 
   test('a disk that vanishes is told as vanished', { timeout }, () =>
-    bound('vanished', { disk: { ...slowly, bus: 'usb' } }, async (guest, mac) => {
-      await writing(mac, 4 << 20);
+    rack.bound('vanished', { disk: { ...slowly, bus: 'usb' } }, async (guest, mac) => {
+      await rack.writing(mac, 4 << 20);
       await guest.monitor('device_del', { id: 'disk0' });
       await guest.sees(/FAILED: /, 300, 'told');
-      await failedWith(mac, 'DISK_VANISHED');
+      await rack.failed(mac, 'writing', 'DISK_VANISHED', /vanished|gone|disappeared/);
     }),
   );
 
   for (const bus of ['nvme', 'ahci', 'virtio', 'usb'] as const satisfies readonly Bus[]) {
-    test(`a disk on ${bus}`, { timeout }, () => bound(`bus${bus}`, { disk: { bus } }, deployed));
+    test(`a disk on ${bus}`, { timeout }, () => rack.bound(`bus${bus}`, { disk: { bus } }, deployed));
   }
 
   const packings = {
@@ -135,29 +94,54 @@ describe('faults', { skip }, () => {
       await writeFile(path, stored);
       const sha256 = createHash('sha256').update(stored).digest('hex');
       await scene.appliance.upload(path, name, sha256);
-      await bound(`as${format}`, { sha256 }, deployed);
+      await rack.bound(`as${format}`, { sha256 }, deployed);
     });
   }
 
-  test('"flash" for every job: flash, the job from the disk, flash again', { timeout }, () =>
-    bound('jobs', { policy: 'flash' }, async (guest, mac, disk) => {
+  test('"flash" for every job: flash, job 1 from the disk, flash again with another image, job 2', {
+    timeout,
+  }, async () => {
+    const two = await scene.add('two');
+    await rack.bound('jobs', { policy: 'flash' }, async (guest, mac, disk) => {
       await guest.sees(/Done: /, 400, 'flashed');
       await guest.sees(/BTY-MARKER one/, 200, 'job 1');
       await scene.reaches(mac, 'deployed');
       await scene.holdsImage(disk);
+      // What job 1 leaves behind.
+      await scribble(disk.file, 20 << 20);
+      await scene.appliance.bind(mac, {
+        image_sha256: two.sha256,
+        boot_policy: 'flash',
+        target_disk_serial: disk.serial,
+      });
       await guest.monitor('system_reset');
       await guest.sees(agentStarts, 300, 'the agent again');
-      await guest.sees(/Done: /, 400, 'flashed again');
-      await guest.sees(/BTY-MARKER one/, 200, 'job 2');
-      await scene.holdsImage(disk);
+      await guest.sees(/Done: two\.img\.zst is on/, 400, 'flashed again');
+      await guest.sees(/BTY-MARKER two/, 200, 'job 2');
+      await scene.reaches(mac, 'deployed');
+      await scene.holdsImage(disk, two);
       const flashes = (await scene.appliance.events(mac)).filter(({ kind }) => kind === 'machine.flashed');
-      assert.equal(flashes.length, 2);
-    }),
-  );
+      assert.deepEqual(
+        flashes.map(({ details }) => details?.image_sha256),
+        [scene.image.sha256, two.sha256],
+      );
+      await scene.toldFlash(mac);
+    });
+  });
 
   test('four machines at once', { timeout }, async () => {
     const began = performance.now();
-    await Promise.all([0, 1, 2, 3].map((tap) => bound(`together${tap}`, { tap }, deployed)));
+    await Promise.all([0, 1, 2, 3].map((tap) => rack.bound(`together${tap}`, { tap }, deployed)));
     process.stderr.write(`four machines: ${((performance.now() - began) / 1000).toFixed(0)} s\n`);
   });
 });
+
+/** Writes over a part of a disk that no running system looks at. */
+async function scribble(path: string, at: number): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    await file.write(Buffer.alloc(1 << 20, 0x5a), 0, 1 << 20, at);
+  } finally {
+    await file.close();
+  }
+}

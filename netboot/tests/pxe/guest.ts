@@ -21,7 +21,8 @@ export interface GuestDisk {
 export interface GuestOptions {
   readonly lab: Lab;
   readonly name: string;
-  readonly firmware: 'bios' | 'uefi';
+  /** `uefi-http`: UEFI whose client for PXE is switched off, so that it boots by HTTP. */
+  readonly firmware: 'bios' | 'uefi' | 'uefi-http';
   readonly mac: string;
   /** Index of the lab's tap. */
   readonly tap: number;
@@ -29,6 +30,10 @@ export interface GuestOptions {
   readonly megabytes?: number;
   /** Boots the disks before the network. */
   readonly diskFirst?: boolean;
+  /** Starts this kernel itself: neither firmware nor network choose what runs. */
+  readonly kernel?: { readonly path: string; readonly initrd: string; readonly parameters: string };
+  /** Further arguments for QEMU. */
+  readonly more?: readonly string[];
 }
 
 /** Where Debian puts the firmware for UEFI. */
@@ -54,7 +59,7 @@ export class Guest {
       await truncate(file, bytes);
     }
     const variables = join(options.lab.folder, `${options.name}.vars`);
-    if (options.firmware === 'uefi' && (await stat(variables).catch(() => null)) === null)
+    if (options.firmware !== 'bios' && (await stat(variables).catch(() => null)) === null)
       await copyFile(ovmf.variables, variables);
     return new Guest(options, variables);
   }
@@ -201,22 +206,30 @@ async function* lines(socket: Socket): AsyncGenerator<string, void> {
 }
 
 function argumentsOf(options: GuestOptions, variables: string, monitor: string): string[] {
-  const { firmware, mac, tap, disks, megabytes = 512, diskFirst = false } = options;
+  const { firmware, mac, tap, disks, megabytes = 512, diskFirst = false, kernel, more = [] } = options;
   const [netOrder, diskOrder] = diskFirst ? [9, 1] : [1, 2];
   const uefi = [
     ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${ovmf.code}`],
     ...['-drive', `if=pflash,unit=1,format=raw,file=${variables}`],
+    ...(firmware === 'uefi-http' ? ['IPv4', 'IPv6'] : []).flatMap((version) => {
+      return ['-fw_cfg', `name=opt/org.tianocore/${version}PXESupport,string=n`];
+    }),
+  ];
+  const direct = kernel && [
+    ...['-kernel', kernel.path, '-initrd', kernel.initrd, '-append', kernel.parameters],
   ];
   // Without a ROM OVMF uses its own PXE client, as real machines do; with QEMU's it would be iPXE from the start.
-  const rom = firmware === 'uefi' ? ',romfile=' : '';
+  const rom = firmware === 'bios' ? '' : ',romfile=';
   return [
     ...['-machine', 'q35,accel=tcg', '-cpu', 'max', '-m', `${megabytes}`, '-nodefaults', '-nographic'],
     ...['-serial', 'stdio', '-qmp', `unix:${monitor},server=on,wait=off`],
-    ...(firmware === 'uefi' ? uefi : []),
+    ...(firmware === 'bios' ? [] : uefi),
+    ...(direct ?? []),
     ...['-netdev', `tap,id=n0,ifname=t${tap},script=no,downscript=no`],
     ...['-device', `virtio-net-pci,netdev=n0,mac=${mac},bootindex=${netOrder}${rom}`],
     ...(disks.some(({ bus }) => bus === 'usb') ? ['-device', 'qemu-xhci,id=xhci'] : []),
     ...disks.flatMap((disk, index) => diskArguments(disk, index, diskOrder + index)),
+    ...more,
   ];
 }
 
