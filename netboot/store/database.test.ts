@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { Failure } from '../../shared/failure.ts';
+import { until } from '../testing/files.ts';
 import { temporaryDirectory } from '../testing.ts';
 import { databasePath, openDatabase } from './database.ts';
+import { type Copied, type Disk, FileDisk } from './disk.ts';
 import type { Migration } from './migration.ts';
 import { migrations } from './migrations/index.ts';
 
@@ -70,11 +73,142 @@ test('writes of one moment are one transaction; one that throws leaves no trace 
   await assert.rejects(database.write(() => 1));
 });
 
-test('it is opened with a journal ahead and every commit flushed', (context) => {
+/** A disk that keeps what a power cut would leave: the files as they were when they were last flushed. */
+class CarefulDisk implements Disk {
+  readonly real: FileDisk;
+  readonly kept: string;
+  readonly path: string;
+  flushes = 0;
+  copies = 0;
+  broken: Error | null = null;
+  /** While set, flushes are not carried out before it is resolved. */
+  gate: Promise<void> | null = null;
+
+  constructor(folder: string, kept: string) {
+    this.path = databasePath(folder);
+    this.kept = kept;
+    this.real = new FileDisk(this.path);
+  }
+
+  /** Copies in a process of its own: see `keepCopy`. */
+  keep(): void {
+    for (const ending of ['', '-wal'])
+      execFileSync('cp', [this.path + ending, databasePath(this.kept) + ending]);
+  }
+
+  flush(done: (error: Error | null) => void): void {
+    this.flushes += 1;
+    if (this.broken !== null) {
+      queueMicrotask(() => done(this.broken));
+      return;
+    }
+    void (this.gate ?? Promise.resolve()).then(() => {
+      this.keep();
+      this.real.flush(done);
+    });
+  }
+
+  flushNow(): void {
+    if (this.broken !== null) throw this.broken;
+    this.real.flushNow();
+    this.keep();
+  }
+
+  copy(done: (copied: Copied | null) => void): void {
+    this.copies += 1;
+    this.real.copy(done);
+  }
+
+  close(): void {
+    this.real.close();
+  }
+}
+
+function careful(context: TestContext) {
+  const folder = temporaryDirectory(context);
+  const kept = temporaryDirectory(context);
+  const disk = new CarefulDisk(folder, kept);
+  const database = openDatabase(folder, [first], disk);
+  const insert = (value: number) =>
+    database.write(() => void database.prepare('INSERT INTO a (x) VALUES (?)').run(value));
+  /** What would be there after a power cut. */
+  const survivors = () => {
+    const connection = new DatabaseSync(databasePath(kept));
+    const rows = connection.prepare('SELECT x FROM a ORDER BY x').all();
+    connection.close();
+    return rows.map(({ x }) => Number(x));
+  };
+  return { disk, database, insert, survivors };
+}
+
+test('nobody is told of a write before its flush, and what came meanwhile shares the next one', async (context) => {
+  const { disk, database, insert, survivors } = careful(context);
+  const gate = Promise.withResolvers<void>();
+  disk.gate = gate.promise;
+  const told: number[] = [];
+  const all = [insert(1).then(() => told.push(1))];
+  await until('the flush is asked for', () => disk.flushes === 1);
+  all.push(...[2, 3, 4, 5, 6, 7, 8, 9].map((value) => insert(value).then(() => told.push(value))));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(told, [], 'nothing is on the disk yet');
+  assert.equal(database.prepare('SELECT count(*) AS n FROM a').get()?.n, 1, 'reads see what is committed');
+  gate.resolve();
+  await all[0];
+  assert.ok(survivors().includes(1));
+  await Promise.all(all);
+  assert.deepEqual(survivors(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.ok(disk.flushes < all.length, `${disk.flushes} flushes`);
+  database.close();
+});
+
+test('what was acknowledged survives a power cut at any later moment, also while the journal is copied', async (context) => {
+  const { disk, database, insert, survivors } = careful(context);
+  const acknowledged: number[] = [];
+  for (let round = 0; round < 40; round++) {
+    const values = Array.from({ length: 40 }, (_, index) => round * 40 + index);
+    await Promise.all(values.map((value) => insert(value)));
+    acknowledged.push(...values);
+    if (round % 8 === 7) assert.deepEqual(survivors(), acknowledged);
+  }
+  assert.ok(disk.copies > 0, 'the journal was copied meanwhile');
+  database.close();
+});
+
+test('the journal begins anew when it is copied, so that it does not grow for ever', async (context) => {
+  const folder = temporaryDirectory(context);
+  const database = openDatabase(folder, [first]);
+  const text = 'x'.repeat(4000);
+  database.writeNow(() => database.connection.exec('CREATE TABLE long (x TEXT) STRICT'));
+  for (let round = 0; round < 300; round++)
+    await Promise.all(
+      Array.from({ length: 100 }, () =>
+        database.write(() => void database.prepare('INSERT INTO long VALUES (?)').run(text)),
+      ),
+    );
+  const { size } = statSync(`${databasePath(folder)}-wal`);
+  assert.ok(size < 32 << 20, `120 MB were written, and the journal has ${size} bytes`);
+  database.close();
+});
+
+test('a flush that fails is no success for anybody, and the next write begins by saving the journal', async (context) => {
+  const { disk, database, insert } = careful(context);
+  await insert(1);
+  disk.broken = new Error('EIO: no such luck');
+  await assert.rejects(insert(2), /no such luck/);
+  assert.throws(() => database.writeNow(() => 3), /no such luck/);
+  disk.broken = null;
+  await insert(4);
+  const other = new DatabaseSync(disk.path, { readOnly: true });
+  assert.equal(other.prepare('SELECT count(*) AS n FROM a WHERE x IN (1, 4)').get()?.n, 2);
+  other.close();
+  database.close();
+});
+
+test('it is opened with a journal ahead that the database itself flushes', (context) => {
   const database = openDatabase(temporaryDirectory(context));
   const pragma = (name: string) =>
     Object.values(database.connection.prepare(`PRAGMA ${name}`).get() ?? {})[0];
-  assert.deepEqual([pragma('journal_mode'), pragma('synchronous'), pragma('foreign_keys')], ['wal', 2, 1]);
+  assert.deepEqual([pragma('journal_mode'), pragma('synchronous'), pragma('foreign_keys')], ['wal', 1, 1]);
   database.close();
 });
 

@@ -1,14 +1,17 @@
 /**
  * The one SQLite database of the appliance and its one writer.
  *
- * WAL, so that readers (backup, `audit verify`) never wait for the writer. `synchronous=FULL`, because an
- * acknowledged "this machine is flashed" that a power cut takes back would flash the machine again; what that
- * costs is shared: all writes that wait at one moment are one transaction and one flush to the disk.
+ * WAL, so that readers (backup, `audit verify`) never wait for the writer. Nobody is told of a write before it is on
+ * the disk: an acknowledged "this machine is flashed" that a power cut takes back would flash the machine again. The
+ * main thread never waits for that: it commits without a flush (`synchronous=NORMAL`), and the writes that came
+ * together are answered after one flush of the journal, which `disk.ts` has the system's threads do. Reads see a
+ * write once it is committed, a few milliseconds before it is answered.
  */
-import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { failure } from '../../shared/failure.ts';
+import { type Disk, FileDisk } from './disk.ts';
 import { keepPrivate, makeStateFolder } from './folder.ts';
 import type { Migration } from './migration.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
@@ -22,17 +25,40 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 
+/** A write that is committed and not yet on the disk. */
+interface Committed {
+  readonly settle: () => void;
+  readonly reject: (reason: unknown) => void;
+  readonly tasks: readonly (() => void)[];
+}
+
+/** Milliseconds of writes in one transaction; the others have their turn after it, and packets in between. */
+const turn = 5;
+/** Writes after which the journal is copied into the database. */
+const copyAfter = 500;
+
 export class Database {
   readonly connection: DatabaseSync;
+  readonly #disk: Disk | null;
   readonly #statements = new Map<string, StatementSync>();
   #waiting: Waiting[] = [];
   #scheduled = false;
-  #committed: (() => void)[] = [];
+  #committed: Committed[] = [];
+  /** What the flush that is under way makes durable. */
+  #flushing: Committed[] | null = null;
+  #tasks: (() => void)[] = [];
   #writing = false;
   #closed = false;
+  /** True while a flush failed and nothing else proved that the journal can be kept. */
+  #doubtful = false;
+  #sinceCopy = 0;
+  /** `hold`: writes wait until the journal is copied to its end, so that it begins anew. */
+  #copying: 'no' | 'beside' | 'hold' = 'no';
 
-  constructor(connection: DatabaseSync) {
+  /** Without a `disk` the connection has to flush each commit itself. */
+  constructor(connection: DatabaseSync, disk: Disk | null = null) {
     this.connection = connection;
+    this.#disk = disk;
   }
 
   /** The prepared statement of `sql`, prepared once. Not for statements that are iterated while others run. */
@@ -58,12 +84,7 @@ export class Database {
     if (this.#closed) return Promise.reject(new Error('the database is closed'));
     return new Promise<Value>((resolve, reject) => {
       this.#waiting.push({ work, resolve: resolve as (value: never) => void, reject });
-      if (this.#scheduled) return;
-      this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        this.flush();
-      });
+      this.#arrange();
     });
   }
 
@@ -80,7 +101,8 @@ export class Database {
         result = { error };
       },
     });
-    this.flush();
+    this.#commit(Number.POSITIVE_INFINITY);
+    this.#flushNow();
     const settled = result as { readonly value: Value } | { readonly error: unknown } | null;
     if (settled === null) throw new Error('the write did not run');
     if ('error' in settled) throw settled.error;
@@ -90,52 +112,172 @@ export class Database {
   /** Inside `work`: runs `task` once the transaction is on the disk; never when it is not. */
   afterCommit(task: () => void): void {
     if (!this.#writing) throw new Error('afterCommit outside of a write');
-    this.#committed.push(task);
+    this.#tasks.push(task);
   }
 
-  /** Writes what waits, as one transaction. */
+  /** Commits what waits, so that reads see it. */
   flush(): void {
-    const batch = this.#waiting;
-    if (batch.length === 0 || this.#closed) return;
-    this.#waiting = [];
-    const settle: (() => void)[] = [];
-    const tasks: (() => void)[] = [];
+    if (this.#closed) return;
+    this.#commit(Number.POSITIVE_INFINITY);
+    this.#flushSoon();
+  }
+
+  /** While the journal is copied, it must not grow faster than it is copied. */
+  get #held(): boolean {
+    return this.#copying === 'hold' || (this.#copying === 'beside' && this.#sinceCopy > 2 * copyAfter);
+  }
+
+  /** Writes that come while a flush is under way are the next transaction. */
+  #arrange(): void {
+    if (this.#scheduled || this.#flushing !== null || this.#held) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#closed || this.#held) return;
+      this.#commit(turn);
+      this.#flushSoon();
+      if (this.#waiting.length > 0) this.#arrange();
+    });
+  }
+
+  /** Runs what waits as one transaction, for `milliseconds` at most; the rest stays waiting. */
+  #commit(milliseconds: number): void {
+    if (this.#waiting.length === 0 || this.#closed) return;
+    const end = performance.now() + milliseconds;
+    const batch: Waiting[] = [];
+    const done: Committed[] = [];
+    const failed: (() => void)[] = [];
     try {
+      this.#dispelDoubt();
       this.connection.exec('BEGIN IMMEDIATE');
       this.#writing = true;
-      for (const { work, resolve, reject } of batch) {
-        this.#committed = [];
-        this.connection.exec('SAVEPOINT one');
+      let taken = 0;
+      for (const one of this.#waiting) {
+        if (taken > 0 && performance.now() > end) break;
+        taken += 1;
+        batch.push(one);
+        const { work, resolve, reject } = one;
+        this.#tasks = [];
+        this.prepare('SAVEPOINT one').run();
         try {
           const value = work() as never;
-          this.connection.exec('RELEASE one');
-          tasks.push(...this.#committed);
-          settle.push(() => resolve(value));
+          this.prepare('RELEASE one').run();
+          done.push({ settle: () => resolve(value), reject, tasks: this.#tasks });
         } catch (error) {
           this.connection.exec('ROLLBACK TO one; RELEASE one');
-          settle.push(() => reject(error));
+          failed.push(() => reject(error));
         }
       }
+      this.#waiting = this.#waiting.slice(taken);
       this.connection.exec('COMMIT');
     } catch (error) {
       // The disk is full or gone: nobody is told that a write succeeded.
       if (this.connection.isTransaction) this.connection.exec('ROLLBACK');
-      for (const { reject } of batch) reject(error);
+      const lost = batch.length > 0 ? batch : this.#waiting;
+      this.#waiting = this.#waiting.filter((one) => !lost.includes(one));
+      for (const { reject } of lost) reject(error);
       return;
     } finally {
       this.#writing = false;
-      this.#committed = [];
+      this.#tasks = [];
     }
-    for (const done of settle) done();
-    for (const task of tasks) task();
+    this.#sinceCopy += done.length;
+    for (const tell of failed) tell();
+    this.#committed.push(...done);
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing !== null || this.#committed.length === 0) return;
+    if (this.#disk === null) {
+      this.#flushNow();
+      return;
+    }
+    const group = this.#committed;
+    this.#committed = [];
+    this.#flushing = group;
+    this.#disk.flush((error) => {
+      // Somebody flushed at once meanwhile.
+      if (this.#flushing !== group) return;
+      this.#flushing = null;
+      this.#settle(group, error);
+      if (this.#closed) return;
+      this.#flushSoon();
+      if (this.#waiting.length > 0) this.#arrange();
+      this.#copySoon();
+    });
+  }
+
+  #flushNow(): void {
+    const group = [...(this.#flushing ?? []), ...this.#committed];
+    this.#flushing = null;
+    this.#committed = [];
+    if (group.length === 0) return;
+    let problem: unknown = null;
+    try {
+      this.#disk?.flushNow();
+    } catch (error) {
+      problem = error;
+    }
+    this.#settle(group, problem);
+  }
+
+  #settle(group: readonly Committed[], error: unknown): void {
+    if (error !== null) {
+      this.#doubtful = true;
+      for (const { reject } of group) reject(error);
+      return;
+    }
+    for (const { settle } of group) settle();
+    for (const { tasks } of group) for (const task of tasks) task();
+  }
+
+  /**
+   * After a flush that failed, the kernel may call the next one a success without having written (fsync(2)). What is
+   * in the journal goes into the database and is flushed there, before anything else is written. Throws when it cannot.
+   */
+  #dispelDoubt(): void {
+    if (!this.#doubtful) return;
+    const row = this.connection.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+    if (Number(row?.busy) !== 0) throw new Error('the journal cannot be flushed: it is being read');
+    this.#doubtful = false;
+  }
+
+  /** SQLite begins its journal anew at the first write that finds all of it copied. */
+  #copySoon(): void {
+    if (this.#copying !== 'no' || this.#sinceCopy < copyAfter || this.#disk === null) return;
+    this.#sinceCopy = 0;
+    this.#copying = 'beside';
+    this.#disk.copy((beside) => {
+      const whole = beside?.copied === beside?.pages && this.#sinceCopy === 0;
+      if (beside === null || whole) {
+        if (beside === null) this.#copyHere();
+        this.#goOn();
+        return;
+      }
+      // What was written meanwhile is little: nothing more is written until it is copied too.
+      this.#copying = 'hold';
+      this.#disk?.copy(() => this.#goOn());
+    });
+  }
+
+  #goOn(): void {
+    this.#copying = 'no';
+    if (this.#waiting.length > 0 && !this.#closed) this.#arrange();
+  }
+
+  /** Without a second thread SQLite copies its journal itself, when it is long. */
+  #copyHere(): void {
+    if (!this.#closed) this.connection.exec('PRAGMA wal_autocheckpoint = 1000');
   }
 
   close(): void {
     if (this.#closed) return;
-    this.flush();
+    this.#commit(Number.POSITIVE_INFINITY);
+    this.#flushNow();
     this.#closed = true;
     this.#statements.clear();
     this.connection.close();
+    this.#disk?.close();
   }
 }
 
@@ -148,7 +290,11 @@ export function databasePath(stateDir: string): string {
  * Opens (or makes) the database of `stateDir` and brings it up to date; before that an older one is copied to
  * `backups/`. Failures: STATE_UNUSABLE, STATE_NEWER.
  */
-export function openDatabase(stateDir: string, migrations: readonly Migration[] = allMigrations): Database {
+export function openDatabase(
+  stateDir: string,
+  migrations: readonly Migration[] = allMigrations,
+  disk: Disk = new FileDisk(databasePath(stateDir)),
+): Database {
   const path = databasePath(stateDir);
   try {
     makeStateFolder(stateDir);
@@ -160,12 +306,14 @@ export function openDatabase(stateDir: string, migrations: readonly Migration[] 
         PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864;
       `);
-      migrate(connection, path, stateDir, migrations);
+      migrate(connection, stateDir, migrations);
+      // From here on `Database` flushes and copies; far beyond what it lets the journal grow to, SQLite copies itself.
+      connection.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 16384');
     } catch (error) {
       connection.close();
       throw error;
     }
-    return new Database(connection);
+    return new Database(connection, disk);
   } catch (error) {
     if (error instanceof Error && error.name === 'Failure') throw error;
     const problem = error instanceof Error ? error.message : String(error);
@@ -185,15 +333,10 @@ function check(connection: DatabaseSync, path: string, migrations: readonly Migr
   if (found > migrations.length) throw failure('STATE_NEWER', { path, found, known: migrations.length });
 }
 
-function migrate(
-  connection: DatabaseSync,
-  path: string,
-  stateDir: string,
-  migrations: readonly Migration[],
-): void {
+function migrate(connection: DatabaseSync, stateDir: string, migrations: readonly Migration[]): void {
   const from = pragma(connection, 'user_version');
   if (from === migrations.length) return;
-  if (from > 0) keepCopy(connection, path, stateDir, from);
+  if (from > 0) keepCopy(connection, stateDir, from);
   connection.exec('BEGIN EXCLUSIVE');
   try {
     for (const migration of migrations.slice(from)) migration.run(connection);
@@ -205,14 +348,14 @@ function migrate(
   }
 }
 
-function keepCopy(connection: DatabaseSync, path: string, stateDir: string, version: number): void {
+function keepCopy(connection: DatabaseSync, stateDir: string, version: number): void {
   const folder = join(stateDir, 'backups');
   makeStateFolder(folder);
   const copy = join(folder, `before-migration-from-${version}.db`);
   if (existsSync(copy)) return;
-  connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   rmSync(`${copy}.partial`, { force: true });
   keepPrivate(`${copy}.partial`);
-  copyFileSync(path, `${copy}.partial`);
+  // Not by reading its file: closing that would take the locks away that SQLite has on it (fcntl(2)).
+  connection.prepare('VACUUM INTO ?').run(`${copy}.partial`);
   renameSync(`${copy}.partial`, copy);
 }
