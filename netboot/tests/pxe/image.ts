@@ -39,7 +39,7 @@ export async function makeImage(path: string, marker: string, mebibytes = 48): P
     await file.write(code, 0, code.length, 0);
     const partition = await readFile(esp);
     await file.write(partition, 0, partition.length, MiB);
-    const noise = noiseOf(marker, 12 * MiB);
+    const noise = noiseOf(marker, (mebibytes < 128 ? 12 : 96) * MiB);
     await file.write(noise, 0, noise.length, 12 * MiB);
   } finally {
     await file.close();

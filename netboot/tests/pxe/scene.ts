@@ -65,8 +65,9 @@ export class Scene {
   }
 
   /** Makes and uploads a further image; its system says `BTY-MARKER name`. */
-  async add(name: string): Promise<Flashable> {
-    const made = await makeImage(join(this.lab.folder, `${name}.img`), `BTY-MARKER ${name}`);
+  async add(name: string, mebibytes = 48): Promise<Flashable> {
+    const path = join(this.lab.folder, `${name}.img`);
+    const made = await makeImage(path, `BTY-MARKER ${name}`, mebibytes);
     const image = await packed(made);
     await this.appliance.upload(`${image.path}.zst`, image.name, image.sha256);
     return image;
