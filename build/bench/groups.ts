@@ -268,4 +268,6 @@ export const groups: readonly Group[] = [
 
 /** The group that times `bty list disks`; it takes no target and no image. */
 export const listGroup = 'list';
-export const groupNames = [...groups.map(({ name }) => name), listGroup];
+/** The group that races the live system in virtual machines; it has an image and machines of its own. */
+export const liveGroup = 'live';
+export const groupNames = [...groups.map(({ name }) => name), listGroup, liveGroup];

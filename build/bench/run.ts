@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cleanup, interruption } from './cleanup.ts';
 import { Disks, diskFolder } from './disks.ts';
-import { type Contender, type Group, groupNames, groups, listBar, listGroup } from './groups.ts';
+import { type Contender, type Group, groupNames, groups, listBar, listGroup, liveGroup } from './groups.ts';
 import { Images } from './image.ts';
+import { measureLive, noLiveBench } from './live.ts';
+import { liveMarkdown, liveSection, liveText, withLive } from './livereport.ts';
 import { business, describeMachine, hashSecondsPerByte } from './machine.ts';
-import { isFullRun, type Medium, type Options, parseOptions, usage } from './options.ts';
+import { fullRun, isFullRun, type Medium, type Options, parseOptions, usage } from './options.ts';
 import { measure } from './pipeline.ts';
 import { builtProgram, copyOf } from './program.ts';
 import { type Findings, markdownReport, textReport } from './report.ts';
@@ -151,15 +153,47 @@ function keepMeasurements(tallies: ReadonlyMap<Medium, Tallies>): void {
 }
 
 async function benchAndTell(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
-  const findings = await bench(chosen, cleanup, signal);
-  process.stdout.write(`\n${textReport(findings)}`);
-  signal.throwIfAborted();
-  const report = chosen.report ?? (isFullRun(chosen) ? join(root, 'docs', 'performance.md') : null);
-  if (report !== null) {
-    writeFileSync(report, markdownReport(findings));
-    say(`\nwrote ${report}`);
+  const { only } = chosen;
+  if (only === null || only.some((name) => name !== liveGroup)) {
+    const findings = await bench(chosen, cleanup, signal);
+    process.stdout.write(`\n${textReport(findings)}`);
+    signal.throwIfAborted();
+    const report = chosen.report ?? (isFullRun(chosen) ? document : null);
+    if (report !== null) write(report, withLive(markdownReport(findings), liveSection(read(report))));
+    if (findings.failed) process.exitCode = 1;
   }
-  if (findings.failed) process.exitCode = 1;
+  if (only === null || only.includes(liveGroup)) await raceLive(chosen, signal);
+}
+
+/** Races the live system, and puts what was found into its section of the report. */
+async function raceLive(chosen: Options, signal: AbortSignal): Promise<void> {
+  const reason = noLiveBench();
+  if (reason !== null) {
+    say(`live: skipped, ${reason}`);
+    return;
+  }
+  // Emulated machines unpack some megabytes a second, so the image is a small one.
+  const images = new Images(cache, diskFolder(chosen.work), Math.min(256, chosen.mebibytes), say, signal);
+  for (const form of ['raw', 'zst'] as const) await images.make(form);
+  const { rounds } = chosen;
+  const findings = await measureLive({
+    rounds,
+    raw: images.path('raw'),
+    zst: images.path('zst'),
+    say,
+    signal,
+  });
+  process.stdout.write(`\n${liveText(findings)}\n`);
+  const report = chosen.report ?? (rounds >= fullRun.rounds ? document : null);
+  if (report !== null) write(report, withLive(read(report), liveMarkdown(findings)));
+}
+
+const document = join(root, 'docs', 'performance.md');
+const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
+
+function write(path: string, text: string): void {
+  writeFileSync(path, text);
+  say(`\nwrote ${path}`);
 }
 
 const chosen = options();
