@@ -6,6 +6,7 @@ import type { CommandPath } from './cli/grammar.ts';
 import { guardStreams, print, printError, warn, warnFailure } from './cli/output.ts';
 import { type Invocation, parse } from './cli/parse.ts';
 import { undecodable } from './cli/words.ts';
+import { commandWords, isCalledTui } from './system/calledas.ts';
 
 type Loaders = { readonly [Path in CommandPath]: () => Promise<Command<Path>> };
 
@@ -23,8 +24,15 @@ const loaders: Loaders = {
   'catalog fetch': async () => (await import('./cli/catalog.ts')).runFetch,
   agent: async () => (await import('./live/command.ts')).runAgent,
   'bmap create': async () => (await import('./cli/bmap.ts')).runCreate,
+  tui: async () => (await import('./tui/command.ts')).runTui,
+  'tui-guard': async () => (await import('./tui/guard.ts')).runGuard,
   helper: async () => (await import('./helper/helper.ts')).runHelper,
 };
+
+const isTui = isCalledTui();
+const isVersion = (word: string | undefined): boolean => word === '--version' || word === '-V';
+/** Help and usage under the name that the program was called by. */
+const asCalled = (text: string): string => (isTui ? text.replaceAll('bty tui', 'bty-tui') : text);
 
 async function main(args: readonly string[]): Promise<ExitCode> {
   const unreadable = undecodable(args);
@@ -35,17 +43,20 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     );
     return ExitCode.misuse;
   }
-  const parsed = parse(args);
+  const parsed = isTui && isVersion(args[1]) ? ({ kind: 'version' } as const) : parse(args);
   switch (parsed.kind) {
     case 'version':
-      print(`bty ${(await import('./version.ts')).version}`);
+      print(`${isTui ? 'bty-tui' : 'bty'} ${(await import('./version.ts')).version}`);
       return ExitCode.ok;
     case 'help':
-      print((await import('./cli/help.ts')).help(parsed.words));
+      print(asCalled((await import('./cli/help.ts')).help(parsed.words)));
       return ExitCode.ok;
     case 'misuse':
-      printError((await import('./cli/help.ts')).usage(parsed.words));
-      warn(parsed.problem, `Run "${['bty', ...parsed.words].join(' ')} --help" to see what it takes.`);
+      printError(asCalled((await import('./cli/help.ts')).usage(parsed.words)));
+      warn(
+        parsed.problem,
+        asCalled(`Run "${['bty', ...parsed.words].join(' ')} --help" to see what it takes.`),
+      );
       return ExitCode.misuse;
     case 'run':
       return run(parsed);
@@ -93,7 +104,7 @@ function stopAtFault(error: unknown): void {
 const leave = 300;
 guardStreams();
 process.on('uncaughtException', stopAtFault);
-main(process.argv.slice(2)).then((code) => {
+main(commandWords()).then((code) => {
   process.exitCode ||= code;
   // Whoever cancels does not wait for a reader of standard output who does not read.
   if (code === ExitCode.cancelled) setTimeout(() => process.exit(), leave).unref();

@@ -13,6 +13,7 @@ import type { ImageSource } from '../source/source.ts';
 import type { Command } from './command.ts';
 import { planFields, planText } from './flashplan.ts';
 import { type Reporter, reporterFor } from './flashprogress.ts';
+import { doneSentence } from './flashresult.ts';
 import type { Values } from './grammar.ts';
 import { print, printError, printJson, warn } from './output.ts';
 import { visible, visibleJson } from './visible.ts';
@@ -186,13 +187,7 @@ function tellResult(state: FlashState, say: (text: string) => void): void {
   for (const { target, result } of state.targets) {
     if (!result) continue;
     if (result.outcome === 'done') {
-      const { written, zeroed, skipped } = result.account;
-      const rest = [
-        ...(zeroed > 0 ? [`${zeroed} bytes zeroed by the disk itself`] : []),
-        ...(skipped > 0 ? [`${skipped} bytes not in the block map left as they were`] : []),
-        result.verified ? 'read back and verified' : 'not verified',
-      ];
-      say(`Done. Wrote ~${written} bytes to ${visible(target)} (${rest.join(', ')}).`);
+      say(doneSentence(target, result));
     } else if (result.failure) {
       warn(result.failure.message, result.failure.advice);
     }

@@ -204,6 +204,50 @@ export const commands = {
       'bty flash --image debian.qcow2 --virtual-disk disk.raw --yes --progress ndjson',
     ],
   },
+  tui: {
+    summary: 'Pick image and disk on a screen of text, and write. Also called bty-tui.',
+    description: [
+      'Works in a terminal of 80 columns and 24 rows, on a serial console too. The last line names the keys; "?" lists ' +
+        'all of them. Without root it shows everything and writes nothing.',
+    ],
+    positionals: {},
+    options: {
+      server: {
+        kind: 'text',
+        metavar: 'URL',
+        help: 'Take the images from this bty-web (http or https) instead of a directory.',
+      },
+      mac: {
+        kind: 'text',
+        metavar: 'MAC',
+        help: 'With --server: the machine of this address was flashed when an image of the server was written.',
+      },
+      imageRoot: {
+        kind: 'text',
+        metavar: 'DIR',
+        help: 'The directory with the images. Ignored with --server.',
+        otherwise: '$BTY_IMAGE_ROOT, or /var/lib/bty/images',
+      },
+      plain: { kind: 'flag', help: 'Use neither colour, bold nor reverse, and only ASCII.' },
+      allowLoop: { kind: 'flag', help: 'Show loop devices too, and write to them.' },
+    },
+    examples: ['sudo bty-tui', 'sudo bty-tui --server http://10.0.0.1:8080 --mac 52:54:00:12:34:56'],
+  },
+  'tui-guard': {
+    summary: 'Give the terminal back when bty-tui was killed, which starts this.',
+    hidden: true,
+    description: [
+      'Waits for the end of standard input; unless a word of farewell came, it resets the terminal.',
+    ],
+    positionals: {
+      modes: {
+        metavar: 'MODES',
+        required: true,
+        help: 'The modes of the terminal, as "stty -g" writes them.',
+      },
+    },
+    options: {},
+  },
   'catalog validate': {
     summary: 'Check a catalog and name its first fault.',
     positionals: {
@@ -329,7 +373,8 @@ export const flagOf = (key: string): string =>
 
 /** Variables of the environment that the commands read. */
 export const environment: Readonly<Record<string, string>> = {
-  BTY_IMAGE_ROOT: 'The directory that "bty list images" lists. Default: /var/lib/bty/images.',
+  BTY_IMAGE_ROOT:
+    'The directory that "bty list images" lists and "bty-tui" shows. Default: /var/lib/bty/images.',
   BTY_STATE_DIR: 'Where bty keeps catalog.toml and its cache. Default: /var/lib/bty.',
   BTY_CATALOG_FILE: 'The catalog to use. Default: catalog.toml in the state directory.',
   BTY_CATALOG_CACHE_DIR: 'Where fetched images are kept. Default: cache in the state directory.',
