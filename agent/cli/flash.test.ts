@@ -28,6 +28,16 @@ interface Setting {
   readonly disk: string;
 }
 
+/** The words that flash `image` onto the file `disk`. */
+const onto = (disk: string, image: string, ...more: readonly string[]): readonly string[] => [
+  'flash',
+  '--image',
+  image,
+  '--virtual-disk',
+  disk,
+  ...more,
+];
+
 async function setting(use: (given: Setting) => Promise<void>): Promise<void> {
   await inFolder(async (folder) => {
     const bytes = imageBytes(5 * MiB + 100);
@@ -39,16 +49,7 @@ async function setting(use: (given: Setting) => Promise<void>): Promise<void> {
 
 test('--dry-run --json shows the plan under the keys of the contract and writes nothing', async () => {
   await setting(async ({ image, disk, bytes }) => {
-    const { code, stdout } = await bty([
-      'flash',
-      '--image',
-      image,
-      '--virtual-disk',
-      disk,
-      '--dry-run',
-      '--yes',
-      '--json',
-    ]);
+    const { code, stdout } = await bty(onto(disk, image, '--dry-run', '--yes', '--json'));
     assert.equal(code, 0);
     const told = JSON.parse(stdout);
     assert.deepEqual(Object.keys(told), ['schema_version', 'command', 'dry_run', 'plan', 'errors', 'ok']);
@@ -75,16 +76,7 @@ test('a plan that cannot work exits 1 and names every fault, also with --yes', a
   await setting(async ({ image, folder }) => {
     const small = await diskFile(folder, MiB, 0x5a, 'small');
     for (const how of ['--dry-run', '--yes']) {
-      const { code, stdout } = await bty([
-        'flash',
-        '--image',
-        image,
-        '--virtual-disk',
-        small,
-        '--target',
-        '/dev/none',
-        how,
-      ]);
+      const { code, stdout } = await bty(onto(small, image, '--target', '/dev/none', how));
       assert.equal(code, 1);
       assert.match(stdout, /Validation: FAILED/);
       assert.match(stdout, /needs 5242980 bytes/);
@@ -95,16 +87,7 @@ test('a plan that cannot work exits 1 and names every fault, also with --yes', a
 
 test('--progress ndjson gives standard output to JSON lines alone, in the order of the lifecycle', async () => {
   await setting(async ({ image, disk, bytes }) => {
-    const { code, stdout } = await bty([
-      'flash',
-      '--image',
-      image,
-      '--virtual-disk',
-      disk,
-      '--yes',
-      '--progress',
-      'ndjson',
-    ]);
+    const { code, stdout } = await bty(onto(disk, image, '--yes', '--progress', 'ndjson'));
     assert.equal(code, 0);
     const events = stdout
       .trim()
@@ -130,15 +113,7 @@ test('--progress ndjson gives standard output to JSON lines alone, in the order 
 
 test('--json prints the result with the digest of the stored bytes', async () => {
   await setting(async ({ image, disk, bytes }) => {
-    const { code, stdout, stderr } = await bty([
-      'flash',
-      '--image',
-      image,
-      '--virtual-disk',
-      disk,
-      '--yes',
-      '--json',
-    ]);
+    const { code, stdout, stderr } = await bty(onto(disk, image, '--yes', '--json'));
     assert.equal(code, 0);
     const told = JSON.parse(stdout);
     assert.equal(told.ok, true);
@@ -150,17 +125,7 @@ test('--json prints the result with the digest of the stored bytes', async () =>
 
 test('--verify none is done, exits 0 and says that nothing was verified', async () => {
   await setting(async ({ image, disk }) => {
-    const { code, stdout } = await bty([
-      'flash',
-      '--image',
-      image,
-      '--virtual-disk',
-      disk,
-      '--yes',
-      '--verify',
-      'none',
-      '--json',
-    ]);
+    const { code, stdout } = await bty(onto(disk, image, '--yes', '--verify', 'none', '--json'));
     assert.equal(code, 0);
     assert.equal(JSON.parse(stdout).verified, false);
   });
@@ -168,10 +133,7 @@ test('--verify none is done, exits 0 and says that nothing was verified', async 
 
 test('an image comes from standard input', async () => {
   await setting(async ({ disk, bytes }) => {
-    const { code } = await bty(
-      ['flash', '--image', '-', '--virtual-disk', disk, '--yes', '--progress', 'none'],
-      { input: bytes },
-    );
+    const { code } = await bty(onto(disk, '-', '--yes', '--progress', 'none'), { input: bytes });
     assert.equal(code, 0);
     assert.equal(Buffer.compare((await readFile(disk)).subarray(0, bytes.length), bytes), 0);
   });
@@ -205,7 +167,7 @@ test('several disks get the image, and the same disk twice is refused', async ()
 
 test('a wrong digest exits 1, a wrong serial is refused before anything is written', async () => {
   await setting(async ({ image, disk }) => {
-    const base = ['flash', '--image', image, '--virtual-disk', disk, '--yes', '--progress', 'none'];
+    const base = onto(disk, image, '--yes', '--progress', 'none');
     const size = await bty([...base, '--expect-size', '4096']);
     assert.equal(size.code, 1);
     assert.match(size.stdout, /expected 4096/);
@@ -218,19 +180,19 @@ test('a wrong digest exits 1, a wrong serial is refused before anything is writt
 
 test('neither --dry-run nor --yes, no image and no target are misuse', async () => {
   await setting(async ({ image, disk }) => {
-    const neither = await bty(['flash', '--image', image, '--virtual-disk', disk]);
+    const neither = await bty(onto(disk, image));
     assert.equal(neither.code, 2);
     assert.match(neither.stderr, /--dry-run.*--yes/);
     assert.equal((await bty(['flash', '--virtual-disk', disk, '--yes'])).code, 2);
     assert.equal((await bty(['flash', '--image', image, '--yes'])).code, 2);
-    assert.equal((await bty(['flash', '--image', `${image}.none`, '--virtual-disk', disk, '--yes'])).code, 2);
+    assert.equal((await bty(onto(disk, `${image}.none`, '--yes'))).code, 2);
   });
 });
 
 test('a disk that is its own standard input is refused and kept', async () => {
   await setting(async ({ disk }) => {
     const before = await readFile(disk);
-    const args = ['flash', '--image', '-', '--virtual-disk', disk, '--yes'];
+    const args = onto(disk, '-', '--yes');
     const input = openSync(disk, 'r');
     const { code, stdout } = await bty(args, { stdin: input });
     closeSync(input);
@@ -242,7 +204,7 @@ test('a disk that is its own standard input is refused and kept', async () => {
 
 test('a cancel while the first bytes are awaited ends at once and says that nothing was written', async () => {
   await setting(async ({ disk }) => {
-    const args = ['flash', '--image', '-', '--virtual-disk', disk, '--yes'];
+    const args = onto(disk, '-', '--yes');
     const { child, ended } = start(args, { input: 'open', preload: readyMark });
     child.stderr?.on('data', (text: string) => text.includes('ready') && child.kill('SIGINT'));
     const { code, stderr } = await ended;
@@ -253,17 +215,7 @@ test('a cancel while the first bytes are awaited ends at once and says that noth
 
 test('a refused plan is told as JSON where JSON was asked for', async () => {
   await setting(async ({ image, disk }) => {
-    const base = [
-      'flash',
-      '--image',
-      image,
-      '--virtual-disk',
-      disk,
-      '--yes',
-      '--json',
-      '--expect-size',
-      '4096',
-    ];
+    const base = onto(disk, image, '--yes', '--json', '--expect-size', '4096');
     const { code, stdout } = await bty(base);
     assert.equal(code, 1);
     assert.equal(JSON.parse(stdout).outcome, 'refused');
@@ -276,7 +228,7 @@ test('a text saved under the name of an image is refused by what it says', async
     const image = join(folder, 'download.img');
     await writeFile(image, '404: Not Found\n');
     for (const given of [image, '-']) {
-      const { code, stderr } = await bty(['flash', '--image', given, '--virtual-disk', disk, '--yes'], {
+      const { code, stderr } = await bty(onto(disk, given, '--yes'), {
         input: await readFile(image),
       });
       assert.equal(code, 1);
@@ -295,7 +247,7 @@ test('an image that ends before its own partitions is refused, and written with 
     table.writeUInt32LE(16384, 458);
     table.set([0x55, 0xaa], 510);
     await writeFile(image, Buffer.concat([table, bytes.subarray(512, 5 * MiB)]));
-    const args = ['flash', '--image', image, '--virtual-disk', disk, '--yes', '--progress', 'none', '--json'];
+    const args = onto(disk, image, '--yes', '--progress', 'none', '--json');
     const cut = await bty(args);
     assert.equal(cut.code, 1);
     assert.match(cut.stderr, /was cut short: it has .*5242880.*describes .*9437184/);
@@ -324,7 +276,7 @@ test('what stands in the way before the plan is told as JSON too', async () => {
 test('a plan names standard input, an unknown size and a missing file as what they are', async () => {
   await setting(async ({ folder, bytes }) => {
     const none = join(folder, 'none');
-    const { code, stdout } = await bty(['flash', '--image', '-', '--virtual-disk', none, '--dry-run'], {
+    const { code, stdout } = await bty(onto(none, '-', '--dry-run'), {
       input: bytes,
     });
     assert.equal(code, 1);
@@ -339,7 +291,7 @@ test('a plan names standard input, an unknown size and a missing file as what th
 
 test('an empty standard input is called so', async () => {
   await setting(async ({ disk }) => {
-    const { stderr } = await bty(['flash', '--image', '-', '--virtual-disk', disk, '--yes'], {
+    const { stderr } = await bty(onto(disk, '-', '--yes'), {
       input: new Uint8Array(1).subarray(1),
     });
     assert.match(stderr, /standard input is empty/);
@@ -352,14 +304,14 @@ test('--dry-run sees that another program holds the disk', async () => {
     try {
       holder.stdin.write('locked');
       await once(holder.stdout, 'data');
-      const { code, stdout } = await bty(['flash', '--image', image, '--virtual-disk', disk, '--dry-run']);
+      const { code, stdout } = await bty(onto(disk, image, '--dry-run'));
       assert.equal(code, 1);
       assert.match(stdout, /is opened exclusively by another program \(flock/);
     } finally {
       holder.stdin.end();
       await once(holder, 'close');
     }
-    assert.equal((await bty(['flash', '--image', image, '--virtual-disk', disk, '--dry-run'])).code, 0);
+    assert.equal((await bty(onto(disk, image, '--dry-run'))).code, 0);
   });
 });
 
@@ -382,10 +334,10 @@ test('a name that is no text is told, not called missing', async () => {
 test('one signal ends a flash whose standard output nobody reads', { timeout: 60_000 }, async () => {
   await setting(async ({ disk }) => {
     // A disk that takes no more bytes than a pipe holds would end the flash; so the image never ends.
-    const { child, ended } = start(
-      ['flash', '--image', '-', '--virtual-disk', disk, '--yes', '--progress', 'ndjson'],
-      { input: 'open', preload: floods },
-    );
+    const { child, ended } = start(onto(disk, '-', '--yes', '--progress', 'ndjson'), {
+      input: 'open',
+      preload: floods,
+    });
     child.stdout?.pause();
     await once(child.stderr ?? assert.fail(), 'data');
     child.kill('SIGINT');
