@@ -3,11 +3,13 @@ import { initReactI18next } from 'react-i18next';
 import type { Language } from '../../shared/app/words.ts';
 import { de } from './words/de.ts';
 import { en, type Texts } from './words/en.ts';
+import type { LabTexts } from './words/lab/en.ts';
 
 declare module 'i18next' {
   interface CustomTypeOptions {
     defaultNS: 'translation';
-    resources: { translation: Texts };
+    /** The pages of the appliance bring the words of `lab`; the window of the app does without them. */
+    resources: { translation: Texts & { readonly lab: LabTexts } };
   }
 }
 

@@ -25,14 +25,16 @@ function Drawing({ parts, size = 20 }: Size & { readonly parts: readonly ReactNo
   );
 }
 
-const icon =
+export const icon =
   (...parts: readonly ReactNode[]) =>
   (props: Size) => <Drawing parts={parts} {...props} />;
-const path = (d: string) => <path key={d} d={d} />;
-const dot = (cx: number, cy: number, r = 1) => (
+export const path = (d: string) => <path key={d} d={d} />;
+export const dot = (cx: number, cy: number, r = 1) => (
   <circle key={`${cx} ${cy}`} cx={cx} cy={cy} r={r} fill="currentColor" stroke="none" />
 );
-const ring = (cx: number, cy: number, r: number) => <circle key={`r${cx} ${cy}`} cx={cx} cy={cy} r={r} />;
+export const ring = (cx: number, cy: number, r: number) => (
+  <circle key={`r${cx} ${cy}`} cx={cx} cy={cy} r={r} />
+);
 
 export const UsbIcon = icon(
   path('M8 10V4.6a.6.6 0 0 1 .6-.6h6.8a.6.6 0 0 1 .6.6V10'),
@@ -114,6 +116,10 @@ export const TerminalIcon = icon(
     'M5 4.500h14A1.500 1.500 0 0 1 20.500 6v12a1.500 1.500 0 0 1-1.500 1.500H5A1.500 1.500 0 0 1 3.500 18V6A1.500 1.500 0 0 1 5 4.500z',
   ),
   path('M7.500 9.500 10 12l-2.500 2.500M12.500 14.500h4'),
+);
+export const NetworkIcon = icon(
+  path('M10 4.500h4v4h-4zM4 15.500h4v4H4zM16 15.500h4v4h-4z'),
+  path('M12 8.500V12M6 15.500V12h12v3.500'),
 );
 export const DownIcon = icon(path('M6 9.500l6 6 6-6'));
 

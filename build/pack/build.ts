@@ -13,6 +13,7 @@ import {
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
+import { pageAssets } from '../ui/assets.ts';
 import { type Program, programs } from './programs.ts';
 
 /**
@@ -51,7 +52,7 @@ async function bundle(entry: string, outfile: string): Promise<void> {
  */
 const closed = { execArgv: ['--disable-sigusr1'], execArgvExtension: 'none' };
 
-async function executable({ name, entry, workers }: Program): Promise<void> {
+async function executable({ name, entry, workers, pages }: Program): Promise<void> {
   const main = join(work, `${name}.js`);
   await bundle(join(root, entry), main);
   const assets: Record<string, string> = { 'koffi.node': nativeModule() };
@@ -60,6 +61,7 @@ async function executable({ name, entry, workers }: Program): Promise<void> {
     await bundle(join(root, source), outfile);
     assets[`${worker}.worker.js`] = outfile;
   }
+  if (pages) Object.assign(assets, await pageAssets(join(root, 'dist', 'ui')));
   const blob = join(work, `${name}.blob`);
   const config = join(work, `${name}.sea.json`);
   const settings = {

@@ -7,6 +7,8 @@ export interface Program {
   readonly entry: string;
   /** Entry file of each worker thread, by the name that it is started by. */
   readonly workers: Readonly<Record<string, string>>;
+  /** It serves the pages of the appliance. */
+  readonly pages?: true;
 }
 
 export const programs: readonly Program[] = [
@@ -17,5 +19,5 @@ export const programs: readonly Program[] = [
       workerNames.map((name) => [name, join('agent', 'system', workerEntry(name))]),
     ),
   },
-  { name: 'bty-web', entry: 'netboot/main.ts', workers: {} },
+  { name: 'bty-web', entry: 'netboot/main.ts', workers: {}, pages: true },
 ];

@@ -51,6 +51,7 @@ const tools: Readonly<Record<string, string>> = {
   dhcrelay: 'isc-dhcp-relay',
   perfdhcp: 'kea-admin',
   tcpdump: 'tcpdump',
+  chromium: 'chromium',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [
   { file: '/usr/lib/x86_64-linux-gnu/libgtk-3.so.0', debian: 'libgtk-3-0' },

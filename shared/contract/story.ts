@@ -16,6 +16,7 @@ export const BootDiagnosis = Type.Object({
   cause: Type.String(),
   advice: Type.String(),
 });
+export type BootDiagnosis = Static<typeof BootDiagnosis>;
 
 export const BootSummary = Type.Object({
   id: Type.Integer(),

@@ -9,7 +9,7 @@ interface Props extends TextFieldProps {
 
 export function Field({ label, hint, placeholder, problem = null, ...rest }: Props) {
   return (
-    <TextField {...rest} className="field" isInvalid={problem !== null}>
+    <TextField validationBehavior="aria" {...rest} className="field" isInvalid={problem !== null}>
       <Label className="field-label">{label}</Label>
       <Input className="field-input" {...(placeholder === undefined ? {} : { placeholder })} />
       {hint === undefined ? null : (

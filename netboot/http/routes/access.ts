@@ -9,11 +9,7 @@ import type { Routes } from '../server.ts';
 export const accessRoutes: Routes = (app, services) => {
   const { access, config, clock } = services;
 
-  serve(app, services, accessOperations.loginPage, ({ principal }) => {
-    if (principal?.kind === 'session') return redirect('/ui/dashboard');
-    return text(loginForm(null), 'text/html; charset=utf-8');
-  });
-
+  // The form itself is a page (ui.ts).
   serve(app, services, accessOperations.login, async ({ body, address, secure }) => {
     const result = await access.login(body.password, address);
     services.metrics.logins.inc({ result: result.kind });
@@ -89,7 +85,8 @@ function tokenInfo({ id, name, scope, createdAt, expiresAt, usedAt }: Token) {
   };
 }
 
-function loginForm(problem: string | null): string {
+/** The form to log in without any script. */
+export function loginForm(problem: string | null): string {
   return page(
     'bty: log in',
     html`<main><h1>bty</h1>${problem === null ? '' : html`<p role="alert">${problem}</p>`}

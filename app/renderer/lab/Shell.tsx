@@ -1,0 +1,172 @@
+import { type ComponentType, lazy, Suspense, useEffect, useRef } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Link, Redirect, Route, Switch, useLocation } from 'wouter';
+import { ClockIcon, CrossIcon, GearIcon, ImageIcon, Mark } from '../icons.tsx';
+import { Button, IconButton } from '../parts/Button.tsx';
+import { Note } from '../parts/Note.tsx';
+import { ExitIcon, HomeIcon, MachineIcon, NetworkIcon } from './icons.tsx';
+import { Keys } from './Keys.tsx';
+import { MachinesPage } from './pages/MachinesPage.tsx';
+import { RefusalText } from './parts/Refused.tsx';
+import { useLab } from './store.ts';
+
+const MachinePage = lazy(async () => ({ default: (await import('./pages/MachinePage.tsx')).MachinePage }));
+const NowherePage = lazy(async () => ({ default: (await import('./pages/NowherePage.tsx')).NowherePage }));
+
+export const places = [
+  ['dashboard', HomeIcon],
+  ['machines', MachineIcon],
+  ['images', ImageIcon],
+  ['boot', NetworkIcon],
+  ['events', ClockIcon],
+  ['settings', GearIcon],
+] as const satisfies readonly (readonly [string, ComponentType<{ readonly size?: number }>])[];
+
+/** The frame of all pages: where one can go, what is told on every page, and the page itself. */
+export function Shell() {
+  const { t } = useTranslation();
+  const [place] = useLocation();
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
+  // Whoever hears the page instead of seeing it learns of another one by the focus moving to it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the page is what it reacts to
+  useEffect(() => {
+    if (!first.current) main.current?.focus();
+    first.current = false;
+  }, [place]);
+  return (
+    <div className="lab-frame">
+      <a className="skip" href="#main">
+        {t('lab.nav.skip')}
+      </a>
+      <Navigation place={place} />
+      <div className="lab-body">
+        <Banners />
+        <main id="main" ref={main} tabIndex={-1} className="lab-main" aria-labelledby="page-title">
+          <Suspense fallback={null}>
+            <Pages />
+          </Suspense>
+        </main>
+      </div>
+      <Messages />
+      <Keys />
+    </div>
+  );
+}
+
+function Pages() {
+  return (
+    <Switch>
+      <Route path="/">
+        <Redirect to="/dashboard" replace />
+      </Route>
+      <Route path="/login">
+        <Redirect to="/dashboard" replace />
+      </Route>
+      <Route path="/machines">
+        <MachinesPage />
+      </Route>
+      <Route path="/machines/:mac">
+        {({ mac }) => <MachinePage key={mac} mac={decodeURIComponent(mac)} />}
+      </Route>
+      <Route>
+        <NowherePage />
+      </Route>
+    </Switch>
+  );
+}
+
+function Navigation({ place }: { readonly place: string }) {
+  const { t } = useTranslation();
+  return (
+    <nav className="lab-nav" aria-label={t('lab.nav.label')}>
+      <Link href="/dashboard" className="lab-brand" aria-label={t('lab.title')}>
+        <Mark />
+        <span className="brand-name">bty</span>
+      </Link>
+      <ul className="lab-places">
+        {places.map(([name, Icon]) => (
+          <li key={name}>
+            <Link
+              href={`/${name}`}
+              className="lab-place"
+              aria-current={place === `/${name}` || place.startsWith(`/${name}/`) ? 'page' : undefined}
+            >
+              <Icon size={20} />
+              <span>{t(`lab.nav.${name}`)}</span>
+            </Link>
+          </li>
+        ))}
+      </ul>
+      <Foot />
+    </nav>
+  );
+}
+
+function Foot() {
+  const { t } = useTranslation();
+  const version = useLab((state) => state.version);
+  return (
+    <form className="lab-foot" method="post" action="/ui/logout">
+      <span className="quiet">{version}</span>
+      <IconButton type="submit" label={t('lab.nav.logout')} icon={<ExitIcon size={18} />} />
+    </form>
+  );
+}
+
+/** What is true of every page: the appliance is gone, was updated, or refused something. */
+function Banners() {
+  const { t } = useTranslation();
+  const { link, newVersion, trouble } = useLab();
+  return (
+    <>
+      <div role="status">
+        {link === 'lost' ? (
+          <div className="banner">
+            <Note kind="warn">{t('lab.link.lost')}</Note>
+          </div>
+        ) : null}
+        {newVersion === null ? null : (
+          <div className="banner">
+            <Note kind="info">
+              {t('lab.link.newVersion', { version: newVersion })}{' '}
+              <Button look="quiet" onPress={() => location.reload()}>
+                {t('lab.link.reload')}
+              </Button>
+            </Note>
+          </div>
+        )}
+      </div>
+      <div role="alert">
+        {trouble === null ? null : (
+          <div className="banner">
+            <Note kind="bad">
+              <div className="trouble-row">
+                <RefusalText refusal={trouble} />
+                <IconButton
+                  label={t('common.dismiss')}
+                  icon={<CrossIcon size={16} />}
+                  onPress={() => useLab.setState({ trouble: null })}
+                />
+              </div>
+            </Note>
+          </div>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Messages() {
+  const { t } = useTranslation();
+  const said = useLab((state) => state.said);
+  return (
+    <div className="messages" role="status">
+      {said.map(({ id, tone, text, values }) => (
+        <p key={id} className={`message message-${tone}`}>
+          {t(text as 'lab.common.saved', { defaultValue: text, ...values })}
+        </p>
+      ))}
+    </div>
+  );
+}

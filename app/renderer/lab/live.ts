@@ -1,0 +1,113 @@
+/** News of the appliance as they happen; comes again by itself when the appliance does, and says so. */
+import type { Event } from '../../../shared/contract/event.ts';
+import type { Machine } from '../../../shared/contract/machine.ts';
+import { ask, Refusal, whenLoggedOut } from './api.ts';
+import { useLab } from './store.ts';
+
+export interface AllNews {
+  readonly machine: Machine | { readonly mac: string; readonly deleted: true };
+  readonly event: Event;
+  readonly job: unknown;
+  readonly images: unknown;
+  readonly lease: unknown;
+  readonly 'boot-step': unknown;
+  readonly notice: unknown;
+  /** The connection was lost and is back: everything may be another. */
+  readonly again: null;
+}
+export type NewsKind = keyof AllNews;
+
+type Listener = (value: never) => void;
+const listeners = new Map<NewsKind, Set<Listener>>();
+const wireKinds = ['machine', 'event', 'job', 'images', 'lease', 'boot-step', 'notice'] as const;
+
+/** Calls `listener` with every piece of news of `kind` until the returned function is called. */
+export function listen<Kind extends NewsKind>(
+  kind: Kind,
+  listener: (value: AllNews[Kind]) => void,
+): () => void {
+  const found = listeners.get(kind) ?? new Set();
+  listeners.set(kind, found);
+  found.add(listener as Listener);
+  return () => found.delete(listener as Listener);
+}
+
+function tell<Kind extends NewsKind>(kind: Kind, value: AllNews[Kind]): void {
+  for (const listener of listeners.get(kind) ?? []) (listener as (value: AllNews[Kind]) => void)(value);
+}
+
+/** Milliseconds between two tries to reach an appliance that is gone. */
+const pause = { first: 500, most: 5000 };
+/** A stream says something every 15 s; one that is silent for so long is dead. */
+const silence = 40_000;
+
+let source: EventSource | null = null;
+let timer: ReturnType<typeof setTimeout> | undefined;
+let watch: ReturnType<typeof setTimeout> | undefined;
+let tries = 0;
+let lastId = '';
+
+/** Listens from now on; to be called once somebody is logged in. */
+export function connect(): void {
+  disconnect();
+  const from = lastId === '' ? '' : `?last_event_id=${lastId}`;
+  const stream = new EventSource(`/events/stream${from}`);
+  source = stream;
+  stream.onopen = () => {
+    tries = 0;
+    expect();
+    const before = useLab.getState().link;
+    useLab.setState({ link: 'live' });
+    if (before === 'lost') void cameBack();
+  };
+  for (const kind of wireKinds) {
+    stream.addEventListener(kind, (message: MessageEvent<string>) => {
+      expect();
+      if (message.lastEventId !== '') lastId = message.lastEventId;
+      tell(kind, JSON.parse(message.data) as never);
+    });
+  }
+  stream.onerror = () => void lost();
+}
+
+export function disconnect(): void {
+  clearTimeout(timer);
+  clearTimeout(watch);
+  source?.close();
+  source = null;
+}
+
+/** Comments of the stream are not told to pages, so silence is only a reason to look. */
+function expect(): void {
+  clearTimeout(watch);
+  watch = setTimeout(() => {
+    ask('GET /healthz').then(expect, () => void lost());
+  }, silence);
+}
+
+async function lost(): Promise<void> {
+  disconnect();
+  try {
+    // A session that ended is told apart from an appliance that did.
+    await ask('GET /access/who', { signal: AbortSignal.timeout(5000) });
+  } catch (error) {
+    if (error instanceof Refusal && error.status === 401) return;
+    useLab.setState({ link: 'lost' });
+  }
+  clearTimeout(timer);
+  timer = setTimeout(connect, Math.min(pause.most, pause.first * 2 ** tries++));
+}
+
+async function cameBack(): Promise<void> {
+  const { version } = await ask('GET /version').catch(() => ({ version: null }));
+  const { version: mine, say } = useLab.getState();
+  if (version !== null && mine !== null && version !== mine) useLab.setState({ newVersion: version });
+  say('good', 'lab.link.back');
+  tell('again', null);
+}
+
+/** Nobody is logged in any more: pages stay as they are under the form to log in. */
+whenLoggedOut(() => {
+  disconnect();
+  useLab.setState({ session: 'out' });
+});

@@ -1,0 +1,40 @@
+interface Props<Key extends string> {
+  readonly label: string;
+  readonly value: Key;
+  readonly options: readonly { readonly key: Key; readonly text: string }[];
+  readonly onChange: (key: Key) => void;
+  /** The label is for screen readers only. */
+  readonly hidden?: boolean;
+  readonly hint?: string;
+}
+
+/** One of several: the browser's own list, which also works with thousands of options and on a phone. */
+export function Pick<Key extends string>({
+  label,
+  value,
+  options,
+  onChange,
+  hidden = false,
+  hint,
+}: Props<Key>) {
+  return (
+    <label className="pick">
+      <span className={hidden ? 'for-readers' : 'field-label'}>{label}</span>
+      <select
+        className="pick-list"
+        value={value}
+        onChange={({ target }) => {
+          const found = options.find(({ key }) => key === target.value);
+          if (found) onChange(found.key);
+        }}
+      >
+        {options.map(({ key, text }) => (
+          <option key={key} value={key}>
+            {text}
+          </option>
+        ))}
+      </select>
+      {hint === undefined ? null : <span className="field-hint">{hint}</span>}
+    </label>
+  );
+}
