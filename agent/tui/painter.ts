@@ -45,25 +45,37 @@ function repaint(row: number, old: Line, line: Line, look: Renditions): string {
   const rendition = sgr[look][line.style];
   const sameRendition = rendition === sgr[look][old.style];
   if (sameRendition && old.text === line.text) return '';
-  const [one, other] = [[...old.text], [...line.text]];
-  const from = sameRendition ? common(one, other) : 0;
-  const column = width(other.slice(0, from).join(''));
-  let rest = other.slice(from);
-  const shorter = width(old.text) > width(line.text);
-  // Digits change in the middle of a line: what follows them stays when it stays where it is.
-  if (sameRendition && width(old.text) === width(line.text)) {
-    const same = common(one.slice(from).reverse(), rest.toReversed());
-    const kept = rest.slice(0, rest.length - same);
-    if (width(kept.join('')) === width(one.slice(from, one.length - same).join(''))) rest = kept;
-  }
-  const text = rest.join('');
-  const shown = text !== '' && rendition !== '' ? `${csi}${rendition}m${text}${csi}0m` : text;
-  return `${csi}${row + 1};${column + 1}H${shown}${shorter ? `${csi}K` : ''}`;
+  const draw = (column: number, text: string): string => {
+    const shown = text !== '' && rendition !== '' ? `${csi}${rendition}m${text}${csi}0m` : text;
+    return `${csi}${row + 1};${column + 1}H${shown}`;
+  };
+  if (sameRendition && width(line.text) === line.text.length && width(old.text) === old.text.length)
+    return changes(old.text, line.text)
+      .map(({ from, to }) => draw(from, line.text.slice(from, to)))
+      .join('')
+      .concat(old.text.length > line.text.length ? ending(row, line.text, old.text) : '');
+  return `${draw(0, line.text)}${width(old.text) > width(line.text) ? `${csi}K` : ''}`;
 }
 
-/** How many characters both begin with. */
-function common(one: readonly string[], other: readonly string[]): number {
-  let count = 0;
-  while (count < one.length && count < other.length && one[count] === other[count]) count++;
-  return count;
+/** Erases what is left of `old` behind `text`, when the cursor is not there already. */
+function ending(row: number, text: string, old: string): string {
+  const last = changes(old, text).at(-1);
+  return last?.to === text.length && last.to > last.from
+    ? `${csi}K`
+    : `${csi}${row + 1};${text.length + 1}H${csi}K`;
+}
+
+/** A jump of the cursor costs as much as so many characters. */
+const jump = 8;
+
+/** Where `text` differs from `old`: digits change in the middle of a line, a bar at its end. */
+function changes(old: string, text: string): readonly { readonly from: number; readonly to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === old[at]) continue;
+    const last = found.at(-1);
+    if (last && at - last.to < jump) last.to = at + 1;
+    else found.push({ from: at, to: at + 1 });
+  }
+  return found;
 }

@@ -160,6 +160,8 @@ function diskLine(lead: string, cells: DiskCells, { columns, charset }: Sheet, s
   const cell = (text: string, room: number) => fit(squeeze(shown(text, charset), room), room);
   const size = fit(cells.size, 8, 'right');
   const note = cell(cells.note, 9);
+  if (columns < 30)
+    return line(cut(`${lead}${cell(cells.path, Math.max(4, columns - 12))} ${size}`, columns), style);
   if (columns < 36)
     return line(cut(`${lead}${cell(cells.path, Math.max(4, columns - 22))} ${size} ${note}`, columns), style);
   const begin = `${lead}${cell(cells.path, 13)} ${size}  `;
