@@ -33,10 +33,11 @@ interface Door {
 }
 
 /**
- * Bytes that wait in the kernel while the process is busy: some 800 requests. What waits longer than its client does
- * is answered for nothing, and then nobody is served; so under too much load the newest are lost instead.
+ * Bytes that wait in the kernel while the process is busy or waits for a processor: some 1600 requests. What waits
+ * longer than its client does is answered for nothing, and then nobody is served; so under too much load the newest
+ * are lost instead.
  */
-const receiveBuffer = 1 << 20;
+const receiveBuffer = 2 << 20;
 const noLookup = (
   host: string,
   _options: unknown,
@@ -157,11 +158,14 @@ export class Link {
     return this.lastSource.address;
   }
 
+  private first(port: number): Door | undefined {
+    return this.doors.find((door) => door.port === port);
+  }
+
   /** Sends from `from`:`port`. What the network refuses is told to `complain` and to nobody else. */
   send(port: number, from: Ipv4, bytes: Uint8Array, to: { address: Ipv4; port: number }): void {
     if (this.closed) return;
-    const doors = this.doors.filter((door) => door.port === port);
-    const door = doors.find(({ address }) => address === from) ?? doors[0];
+    const door = this.doors.find((one) => one.port === port && one.address === from) ?? this.first(port);
     const host = formatAddress(to.address);
     door?.socket.send(bytes, to.port, host, (error) => {
       if (error && !this.closed) this.options.complain(`${host}:${to.port} is not reached: ${error.message}`);

@@ -62,7 +62,12 @@ const buffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset
 /** The one address in option `code`, or null when it is absent or not four bytes. */
 export function addressIn(options: Options, code: number): Ipv4 | null {
   const value = options.get(code);
-  return value?.length === 4 ? buffer(value).readUInt32BE(0) : null;
+  return value?.length === 4 ? numberIn(value) : null;
+}
+
+/** Of four bytes. A `Buffer` around each value would cost more than all of reading it. */
+function numberIn(value: Uint8Array): number {
+  return (value[0] ?? 0) * 0x1000000 + (((value[1] ?? 0) << 16) | ((value[2] ?? 0) << 8) | (value[3] ?? 0));
 }
 
 export function byteIn(options: Options, code: number): number | null {
@@ -72,12 +77,12 @@ export function byteIn(options: Options, code: number): number | null {
 
 export function shortIn(options: Options, code: number): number | null {
   const value = options.get(code);
-  return value?.length === 2 ? buffer(value).readUInt16BE(0) : null;
+  return value?.length === 2 ? ((value[0] ?? 0) << 8) | (value[1] ?? 0) : null;
 }
 
 export function longIn(options: Options, code: number): number | null {
   const value = options.get(code);
-  return value?.length === 4 ? buffer(value).readUInt32BE(0) : null;
+  return value?.length === 4 ? numberIn(value) : null;
 }
 
 /** Text of option `code` up to a NUL, one character per byte, control characters shown as "?". */

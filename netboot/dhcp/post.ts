@@ -23,6 +23,7 @@ export interface News {
     | 'declined'
     | 'conflict'
     | 'foreign-server'
+    | 'unprobed'
     | 'malformed'
     | 'trouble'
     | 'no-server';
@@ -43,6 +44,8 @@ export interface PostOptions {
   readonly handed: ReadonlyMap<string, readonly number[]>;
 }
 
+const unasked = Symbol('unasked');
+
 function macOf(packet: Packet): string | null {
   return packet.htype === 1 && packet.hlen === 6 ? formatHardware(packet.chaddr.subarray(0, 6)) : null;
 }
@@ -52,7 +55,10 @@ const mostWaiting = 4096;
 /** Addresses asked about before they are needed, when half of them are not. */
 const stock = 256;
 const fullTurn = 32;
-const mostFullTurns = 4;
+/** Milliseconds of full turns that are a burst, or a processor that was busy elsewhere, and no overload yet. */
+const longestBurst = 200;
+/** New machines in a second whose addresses are asked about while they wait; in a storm nobody waits for that. */
+const mostAsking = 32;
 /** Milliseconds. */
 const restockEvery = 250;
 const mostConflicts = 4;
@@ -68,8 +74,11 @@ export class Post {
   /** Numbers of our own DISCOVERs, which come back to us. */
   private readonly ownSearches: number[] = [];
   private readInTurn = 0;
-  private fullTurns = 0;
+  private fullSince: number | null = null;
+  private overloaded = false;
   private shed = 0;
+  private unprobed = 0;
+  private demand = { since: 0, count: 0, before: 0 };
   private stocking = false;
   private restocked = Number.NEGATIVE_INFINITY;
   private restocker: NodeJS.Timeout | undefined;
@@ -127,7 +136,7 @@ export class Post {
   }
 
   state(): DhcpState {
-    const { place, foreign, received, answered, malformed, shed } = this;
+    const { place, foreign, received, answered, malformed, shed, unprobed } = this;
     return {
       interface: place.name,
       mode: place.mode,
@@ -140,6 +149,7 @@ export class Post {
       answered,
       malformed,
       shed,
+      unprobed,
     };
   }
 
@@ -168,21 +178,28 @@ export class Post {
   /**
    * Under more load than can be served, machines that are new here wait for their next try, so that those that hold
    * an offer or a lease are answered in time. libuv reads at most 32 datagrams of a socket in one turn of the loop;
-   * several full turns in a row mean that more wait than were read.
+   * nothing but full turns for some time means that more wait than were read.
    */
   private sheds(packet: Packet): boolean {
-    if (this.readInTurn++ === 0) {
-      setImmediate(() => {
-        this.fullTurns = this.readInTurn >= fullTurn ? this.fullTurns + 1 : 0;
-        this.readInTurn = 0;
-      });
-    }
-    if (this.fullTurns < mostFullTurns) return false;
+    if (this.readInTurn++ === 0) setImmediate(() => this.endTurn());
+    if (!this.overloaded) return false;
     if (byteIn(packet.options, Option.messageType) !== MessageType.discover) return false;
     const hardware = `${packet.htype}/${hexOf(packet.chaddr.subarray(0, packet.hlen))}`;
     if (this.options.store.book.ofClient(hardware) !== null) return false;
     this.shed++;
     return true;
+  }
+
+  private endTurn(): void {
+    const isFull = this.readInTurn >= fullTurn;
+    this.readInTurn = 0;
+    if (isFull) {
+      this.fullSince ??= performance.now();
+      this.overloaded = performance.now() - this.fullSince > longestBurst;
+    } else {
+      this.fullSince = null;
+      this.overloaded = false;
+    }
   }
 
   private situation(packet: Packet, received: Received): Situation {
@@ -217,7 +234,8 @@ export class Post {
     else {
       this.apply(decision, () => {});
       this.afterProbe(probe, decision, situation.now, (mac) => {
-        if (mac === null) send();
+        if (mac === unasked) this.sendUnprobed(reply, probe, packet, decision, situation, received);
+        else if (mac === null) send();
         else this.conflict(probe, mac, packet, received, tries);
       });
     }
@@ -249,12 +267,15 @@ export class Post {
     if (!isWaiting) then();
   }
 
-  /** Calls `then` with who uses `address`, or null: at once when it is known, cannot be asked, or too many wait. */
+  /**
+   * Calls `then` with who uses `address`, or null for nobody: at once when it is known or cannot be asked. `unasked`
+   * when too many machines are here.
+   */
   private afterProbe(
     address: Ipv4,
     decision: Decision,
     now: number,
-    then: (mac: string | null) => void,
+    then: (mac: string | typeof unasked | null) => void,
   ): void {
     const isNear = this.place.addresses.some(({ block }) => holds(block, address));
     const before = this.options.store.book.at(address);
@@ -264,8 +285,36 @@ export class Post {
     const known = this.conflicts.known(address, now);
     this.restock();
     if (known !== undefined) judge(known);
-    else if (!isNear || this.conflicts.busy) then(null);
+    else if (!isNear) then(null);
+    else if (this.isStorm(now) || this.conflicts.busy) then(unasked);
     else this.conflicts.ask(address).then(judge, () => then(null));
+  }
+
+  /** Whether more machines than can be asked for came in this second or the one before. */
+  private isStorm(now: number): boolean {
+    const { since, count } = this.demand;
+    const elapsed = now - since;
+    if (elapsed < 0 || elapsed >= 1000)
+      this.demand = { since: now, count: 0, before: elapsed >= 0 && elapsed < 2000 ? count : 0 };
+    this.demand.count++;
+    return this.demand.count > mostAsking || this.demand.before > mostAsking;
+  }
+
+  private sendUnprobed(
+    reply: Reply,
+    address: Ipv4,
+    packet: Packet,
+    decision: Decision,
+    situation: Situation,
+    received: Received,
+  ): void {
+    this.unprobed++;
+    const where = this.place.name;
+    this.tell('unprobed', `more machines came on ${where} at once than addresses can be asked about`);
+    const text = `${formatAddress(address)} is offered without asking who uses it: too many machines came at once`;
+    const reasons = [{ rule: 'unprobed', text }, ...decision.reasons];
+    this.witness(packet, { ...decision, reasons }, situation, received);
+    this.send(reply, received.port, decision.client.mac);
   }
 
   private conflict(address: Ipv4, mac: string, packet: Packet, received: Received, tries: number): void {

@@ -292,6 +292,7 @@ export class DhcpServer {
             answered: 0,
             malformed: 0,
             shed: 0,
+            unprobed: 0,
           },
     );
   }

@@ -24,17 +24,19 @@ interface Current {
   waiting: { readonly number: number; readonly captured: Captured }[];
   datagrams: number;
   bytes: number;
-  dirty: boolean;
   /** Code of the diagnosis that was told last. */
   told: string;
 }
 
-/** Milliseconds until steps are written. */
+/** Milliseconds until steps are written, at least and at most. */
 const lag = 300;
+const mostLag = 3000;
 /** Machines whose current boot is kept in memory. */
 const mostCurrent = 8_000;
 const mostDatagrams = 1_500;
 const mostBytes = 1 << 20;
+/** Machines whose datagrams wait for a step that makes a boot of them. */
+const mostEarly = 2000;
 /** Of a block of TFTP data this much is kept: the file itself is no news. */
 const keptOfBlock = 64;
 
@@ -46,6 +48,8 @@ export class Story implements Witness {
   #timer: NodeJS.Timeout | null = null;
   readonly #watch: NodeJS.Timeout;
   #writing: Promise<void> = Promise.resolve();
+  #isWriting = false;
+  #lag = lag;
 
   constructor(needs: StoryNeeds) {
     this.#needs = needs;
@@ -79,41 +83,32 @@ export class Story implements Witness {
       waiting: [],
       datagrams: 0,
       bytes: 0,
-      dirty: false,
       told: '',
     };
     this.#current.delete(mac);
     this.#current.set(mac, fresh);
-    for (const captured of this.#early.get(mac) ?? []) this.#capture(fresh, captured);
+    for (const one of this.#early.get(mac) ?? []) this.#capture(fresh, one);
     this.#early.delete(mac);
     this.#changed(fresh);
     this.#forget();
   };
 
   /** Datagrams come before the step that they make, so the last few of a machine wait for its boot. */
-  readonly #early = new Map<string, Captured[]>();
+  #early = new Map<string, Captured[]>();
 
   readonly datagram = (told: Datagram): void => {
     const mac = this.#macOf(told);
     if (mac === null) return;
-    const isBlock = told.payload.length > keptOfBlock && told.payload[0] === 0 && told.payload[1] === 3;
-    const captured: Captured = {
-      at: told.at,
-      from: told.from,
-      to: told.to,
-      length: told.payload.length,
-      payload: Uint8Array.from(isBlock ? told.payload.subarray(0, keptOfBlock) : told.payload),
-    };
     const current = this.#current.get(mac);
     // A request from firmware may be the first of a new boot: which one it belongs to, its step tells.
     if (!current || (told.to.port === 67 && told.from.port === 68 && reached(current.boot, 'script'))) {
-      const early = this.#early.get(mac) ?? [];
-      if (early.length < 4) early.push(captured);
-      this.#early.set(mac, early);
-      if (this.#early.size > 1000) this.#early.delete(this.#early.keys().next().value ?? '');
+      const early = this.#early.get(mac);
+      if (early === undefined) this.#early.set(mac, [captured(told)]);
+      else if (early.length < 4) early.push(captured(told));
+      if (this.#early.size > mostEarly) this.#early = new Map([...this.#early].slice(mostEarly / 2));
       return;
     }
-    this.#capture(current, captured);
+    if (hasRoom(current)) this.#capture(current, captured(told));
   };
 
   /** Boots of a machine, the newest first, as they are now. */
@@ -135,6 +130,7 @@ export class Story implements Witness {
   async flush(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    await this.#writing;
     this.#write();
     await this.#writing;
   }
@@ -157,7 +153,6 @@ export class Story implements Witness {
   }
 
   #capture(current: Current, captured: Captured): void {
-    if (current.datagrams >= mostDatagrams || current.bytes >= mostBytes) return;
     current.waiting.push({ number: current.datagrams, captured });
     current.datagrams += 1;
     current.bytes += captured.payload.length;
@@ -166,33 +161,49 @@ export class Story implements Witness {
 
   #changed(current: Current, news = true): void {
     this.#dirty.add(current);
-    current.dirty = true;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      this.#write();
-    }, lag);
+    this.#arrange();
     if (!news) return;
     const { mac, stage } = current.boot;
     const step = current.boot.steps.at(-1);
     this.#needs.hub.publish({ kind: 'boot-step', key: mac, value: { mac, stage, boot: current.id, step } });
   }
 
+  /** Each boot is a write of its own, so that packets and requests have their turn in between. */
   #write(): void {
-    if (this.#dirty.size === 0) return;
-    const all = [...this.#dirty].map((current) => ({ current, waiting: current.waiting.splice(0) }));
+    const began = performance.now();
+    const all = [...this.#dirty];
     this.#dirty.clear();
-    this.#writing = this.#needs.database
-      .write(() => {
-        for (const { current, waiting } of all) {
-          if (current.id === null) {
-            current.id = this.store.insert(current.boot);
-            this.store.trim(current.boot.mac);
-          } else this.store.update(current.id, current.boot);
-          const id = current.id;
-          for (const { number, captured } of waiting) this.store.addDatagram(id, number, captured);
-        }
-      })
-      .catch((error: unknown) => this.#needs.complain(String(error)));
+    this.#isWriting = true;
+    this.#writing = Promise.all(all.map((current) => this.#save(current))).then(() => {
+      this.#isWriting = false;
+      // Under load steps gather longer: a boot is written whole each time.
+      this.#lag = Math.min(mostLag, Math.max(lag, 4 * (performance.now() - began)));
+      if (this.#dirty.size > 0) this.#arrange();
+    });
+  }
+
+  #save(current: Current): Promise<void> {
+    let isNew = false;
+    const write = this.#needs.database.write(() => {
+      isNew = current.id === null;
+      current.id ??= this.store.insert(current.boot);
+      if (isNew) this.store.trim(current.boot.mac);
+      else this.store.update(current.id, current.boot);
+      for (const { number, captured } of current.waiting.splice(0))
+        this.store.addDatagram(current.id, number, captured);
+    });
+    return write.catch((error: unknown) => {
+      if (isNew) current.id = null;
+      this.#needs.complain(String(error));
+    });
+  }
+
+  #arrange(): void {
+    if (this.#isWriting) return;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#write();
+    }, this.#lag);
   }
 
   #forget(): void {
@@ -224,6 +235,17 @@ export class Story implements Witness {
       this.#needs.hub.publish({ kind: 'boot-step', key: mac, value });
     }
   }
+}
+
+function hasRoom({ datagrams, bytes }: Current): boolean {
+  return datagrams < mostDatagrams && bytes < mostBytes;
+}
+
+/** What is kept of a datagram. Those of sockets are nobody else's memory; a block is a part of many. */
+function captured({ at, from, to, payload }: Datagram): Captured {
+  const isBlock = payload.length > keptOfBlock && payload[0] === 0 && payload[1] === 3;
+  const kept = isBlock ? Uint8Array.prototype.slice.call(payload, 0, keptOfBlock) : payload;
+  return { at, from, to, length: payload.length, payload: kept };
 }
 
 /** After a flash, a system that asks for an address without wanting to boot is the installed one. */

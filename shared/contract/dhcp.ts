@@ -133,6 +133,8 @@ export const DhcpState = Type.Object({
   malformed: Type.Integer(),
   /** DISCOVERs of unknown machines that were left to their next try because too much else waited. */
   shed: Type.Integer(),
+  /** Addresses that were offered without asking who uses them, because too many machines came at once. */
+  unprobed: Type.Integer(),
 });
 export type DhcpState = Static<typeof DhcpState>;
 
