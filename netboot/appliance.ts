@@ -24,6 +24,8 @@ import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
 import { holdState } from './store/lock.ts';
 import { storyPart } from './story/part.ts';
+import { tasksPart } from './tasks/part.ts';
+import { Tasks } from './tasks/tasks.ts';
 import { tftpPart } from './tftp/part.ts';
 import { upkeepPart } from './upkeep.ts';
 import { version } from './version.ts';
@@ -41,7 +43,7 @@ export type PartStarter = (
 ) => Promise<Part | null> | Part | null;
 
 /** What is started after HTTP, in this order, and closed in the opposite one. */
-const parts: readonly PartStarter[] = [upkeepPart, bootFilesPart, storyPart, dhcpPart, tftpPart];
+const parts: readonly PartStarter[] = [upkeepPart, bootFilesPart, storyPart, dhcpPart, tftpPart, tasksPart];
 
 export interface ApplianceOptions {
   readonly config: Config;
@@ -125,6 +127,7 @@ function makeServices(
   const store = sqliteMachines(database, loop, clock);
   const needs = { database, store, events, hub, config, clock };
   const machines = new Machines(needs);
+  const tasks = new Tasks({ database, machines, events, hub, config, log, clock });
   const tickets = new Tickets(database, {
     lifetime: config.ticketSeconds * 1000,
     bindsAddress: config.ticketAddress,
@@ -142,7 +145,8 @@ function makeServices(
     access: new Access(database, events, config, clock),
     proxies: trustedProxies(config.trustedProxy),
     machines,
-    boots: new Boots(needs, machines, tickets, images),
+    boots: new Boots(needs, machines, tickets, images, tasks),
+    tasks,
     images,
     builtinBootFile: async (name) => bootFilesOf({ config, clock }).program(name),
     live,

@@ -11,6 +11,7 @@ import type { Boots } from './machines/boots.ts';
 import type { Machines } from './machines/machines.ts';
 import type { Metrics } from './metrics.ts';
 import type { Database } from './store/database.ts';
+import type { Tasks } from './tasks/tasks.ts';
 
 /** One of the things without which the appliance is alive but not ready. */
 export interface Readiness {
@@ -38,6 +39,8 @@ export interface Services {
   readonly machines: Machines;
   /** What machines do by themselves. */
   readonly boots: Boots;
+  /** What is done on machines after a flash, over SSH. */
+  readonly tasks: Tasks;
   /** Images, boot files and background jobs. */
   readonly images: ImagePlane;
   /** Path of a boot program that packages of the system bring along; null when there is none of that name. */

@@ -11,6 +11,7 @@ import { imageFailures } from './failures/image.ts';
 import { liveFailures } from './failures/live.ts';
 import { networkFailures } from './failures/network.ts';
 import { requestFailures } from './failures/request.ts';
+import { taskFailures } from './failures/task.ts';
 
 export { ExitCode } from './failures/entry.ts';
 
@@ -23,6 +24,7 @@ const table = {
   ...applianceFailures,
   ...networkFailures,
   ...liveFailures,
+  ...taskFailures,
 } as const;
 
 export type FailureCode = keyof typeof table;

@@ -51,6 +51,7 @@ const tools: Readonly<Record<string, string>> = {
   dhcrelay: 'isc-dhcp-relay',
   perfdhcp: 'kea-admin',
   tcpdump: 'tcpdump',
+  sshd: 'openssh-server',
   chromium: 'chromium',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [

@@ -3,8 +3,9 @@ import { coreSettings } from './core.ts';
 import { imageSettings } from './images.ts';
 import { networkSettings } from './network.ts';
 import type { Setting } from './setting.ts';
+import { taskSettings } from './tasks.ts';
 
-export const settings = { ...coreSettings, ...imageSettings, ...networkSettings } as const;
+export const settings = { ...coreSettings, ...imageSettings, ...networkSettings, ...taskSettings } as const;
 
 export type SettingName = keyof typeof settings;
 type ValueOf<Kind> = Kind extends Setting<infer Value> ? Value : never;

@@ -13,7 +13,8 @@ export type SubjectKind =
   | 'auth'
   | 'audit'
   | 'network'
-  | 'job';
+  | 'job'
+  | 'task';
 
 export interface NewEvent {
   readonly kind: string;

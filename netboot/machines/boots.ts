@@ -49,17 +49,30 @@ export interface Netboot {
   readonly errand: string | null;
 }
 
+/** Who is told of each flash, inside the write that says so. */
+export interface AfterFlash {
+  readonly flashedInside: (record: MachineRecord, author: Author) => void;
+}
+
 export class Boots {
   readonly #needs: MachinesNeeds;
   readonly #machines: Machines;
   readonly #tickets: Tickets;
   readonly #images: KnownImages;
+  readonly #after: AfterFlash;
 
-  constructor(needs: MachinesNeeds, machines: Machines, tickets: Tickets, images: KnownImages) {
+  constructor(
+    needs: MachinesNeeds,
+    machines: Machines,
+    tickets: Tickets,
+    images: KnownImages,
+    after: AfterFlash,
+  ) {
     this.#needs = needs;
     this.#machines = machines;
     this.#tickets = tickets;
     this.#images = images;
+    this.#after = after;
   }
 
   /** A machine asks for its script. One that nobody knows is entered. */
@@ -232,11 +245,12 @@ export class Boots {
       updatedAt: at,
       ...(once ? { bootPolicy: 'local', revision: record.revision + 1 } : {}),
     };
-    this.#machines.move(record, life, author, changes, {
+    const flashed = this.#machines.move(record, life, author, changes, {
       kind: 'machine.flashed',
       summary: `${record.mac} was flashed${once ? '; its policy is local from now on' : ''}.`,
       details: { ...details, boot_policy: once ? 'local' : record.bootPolicy },
     });
+    this.#after.flashedInside(flashed, author);
   }
 
   #decided(record: MachineRecord, at: number): { id: string; kind: PlanKind; reason?: string } {

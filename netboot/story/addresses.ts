@@ -44,6 +44,13 @@ export class AddressBook {
     return this.#neighbours().get(address) ?? null;
   }
 
+  /** Addresses that `mac` was seen to use, the newest first. */
+  addressesOf(mac: string, now: number = Date.now()): readonly string[] {
+    const seen = [...this.#seen].filter(([, one]) => one.mac === mac && now - one.at < lasting).reverse();
+    const near = [...this.#neighbours()].filter(([, each]) => each === mac);
+    return [...new Set([...seen, ...near].map(([address]) => address))];
+  }
+
   #neighbours(): ReadonlyMap<string, string> {
     const now = performance.now();
     if (now - this.#tableAt < tableAge) return this.#table;

@@ -1,4 +1,4 @@
-/** Background jobs over HTTP: downloads, digests, releases (bty-contract 3.7), and the place of tasks. */
+/** Background jobs over HTTP: downloads, digests, releases (bty-contract 3.7). */
 import { type Static, Type } from 'typebox';
 import { operations } from './operation.ts';
 
@@ -169,23 +169,5 @@ export const jobOperations = operations({
     access: 'operate',
     summary: 'Cancel the fetch of a release',
     replies: { 200: { sentence: 'Its state.', schema: ReleaseFetchState } },
-  },
-  tasks: {
-    name: 'task.list',
-    method: 'GET',
-    path: '/tasks',
-    access: 'read',
-    summary: 'Tasks that run on machines after a flash',
-    replies: {
-      200: { sentence: 'None yet.', schema: Type.Object({ tasks: Type.Array(Type.Unknown()) }) },
-    },
-  },
-  cancelTask: {
-    name: 'task.cancel',
-    method: 'DELETE',
-    path: '/tasks/{mac}',
-    access: 'operate',
-    summary: 'Cancel the task of a machine',
-    replies: { 404: { sentence: 'No task is known for it.' } },
   },
 });

@@ -10,6 +10,7 @@ import { machineOperations } from './machine.ts';
 import type { Operation } from './operation.ts';
 import { storyOperations } from './story.ts';
 import { systemOperations } from './system.ts';
+import { taskOperations } from './task.ts';
 import { uiOperations } from './ui.ts';
 
 export const operationGroups: readonly {
@@ -20,6 +21,7 @@ export const operationGroups: readonly {
   { title: 'Machines', operations: Object.values(machineOperations) },
   { title: 'Images', operations: Object.values(imageOperations) },
   { title: 'Jobs', operations: Object.values(jobOperations) },
+  { title: 'Tasks', operations: Object.values(taskOperations) },
   { title: 'Events', operations: Object.values(eventOperations) },
   { title: 'DHCP', operations: Object.values(dhcpOperations) },
   { title: 'Boots', operations: Object.values(storyOperations) },

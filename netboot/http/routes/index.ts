@@ -11,6 +11,7 @@ import { machineRoutes } from './machines.ts';
 import { pxeRoutes } from './pxe.ts';
 import { storyRoutes } from './story.ts';
 import { systemRoutes } from './system.ts';
+import { taskRoutes } from './tasks.ts';
 import { uiRoutes } from './ui.ts';
 
 export const routes: readonly Routes[] = [
@@ -23,6 +24,7 @@ export const routes: readonly Routes[] = [
   imageRoutes,
   bootRoutes,
   jobRoutes,
+  taskRoutes,
   dhcpRoutes,
   storyRoutes,
   formRoutes,

@@ -1,4 +1,4 @@
-/** Background jobs: downloads, digests, releases; and the place of tasks. */
+/** Background jobs: downloads, digests, releases. */
 import { join } from 'node:path';
 import {
   type DownloadState,
@@ -13,7 +13,6 @@ import type { Job } from '../../jobs/job.ts';
 import { type Call, json, serve } from '../route.ts';
 import type { Routes } from '../server.ts';
 import { eventOf } from './images.ts';
-import { macOf } from './machines.ts';
 
 export const jobRoutes: Routes = (app, services) => {
   const { images, config, events } = services;
@@ -82,12 +81,6 @@ export const jobRoutes: Routes = (app, services) => {
     const tag = call.params.tag ?? '';
     const sentence = `no active release fetch for tag ${quoted(tag)}`;
     return json(releaseState(await cancelled(call, 'release', tag, sentence)));
-  });
-
-  serve(app, services, jobOperations.tasks, () => json({ tasks: [] }));
-  serve(app, services, jobOperations.cancelTask, ({ params }) => {
-    const mac = macOf(params);
-    throw failure('JOB_UNKNOWN', { sentence: `no task known for mac ${quoted(mac)}` });
   });
 };
 

@@ -4,5 +4,6 @@ import { core } from './001-core.ts';
 import { images } from './002-images.ts';
 import { story } from './003-story.ts';
 import { head } from './004-head.ts';
+import { tasks } from './005-tasks.ts';
 
-export const migrations: readonly Migration[] = [core, images, story, head];
+export const migrations: readonly Migration[] = [core, images, story, head, tasks];
