@@ -28,6 +28,8 @@ export interface LiveOptions {
   readonly kernelSuite: string | undefined;
   /** Level of zstd, 1 to 22. */
   readonly level: number;
+  /** For a stick that boots by itself: further drivers, and what a person in front of it works with. */
+  readonly stick?: boolean;
   readonly say: (text: string) => void;
 }
 
@@ -70,11 +72,11 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
       string,
       string[]
     >;
-    const drivers = await pickDrivers(
-      packages.kernel.folder,
-      join(work, 'drivers'),
-      Object.values(wanted).flat(),
-    );
+    const { stick: ofStick = [], ...ofAll } = wanted;
+    const drivers = await pickDrivers(packages.kernel.folder, join(work, 'drivers'), [
+      ...Object.values(ofAll).flat(),
+      ...(options.stick ? ofStick : []),
+    ]);
     const version = (JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string })
       .version;
     const [system, firmware] = [await systemOf(options, packages, work), await firmwareOf(packages, drivers)];
@@ -152,12 +154,19 @@ async function firmwareOf(packages: Packages, drivers: Drivers): Promise<{ tree:
 async function agentOf(options: LiveOptions, version: string, work: string): Promise<Tree> {
   const tree = new Tree();
   await tree.copy('init', join(recipe, 'init'), 0o755);
-  for (const name of ['devices', 'interface', 'lease'])
-    await tree.copy(join(place, name), join(recipe, name), 0o755);
-  const files = await bundleProgram({ version, to: join(work, 'agent'), place });
+  const scripts = ['devices', 'interface', 'lease', ...(options.stick ? ['stick', 'desk', 'images'] : [])];
+  for (const name of scripts) await tree.copy(join(place, name), join(recipe, name), 0o755);
+  const programs = options.stick ? stickPrograms : new Map<string, string>();
+  if (options.stick) await tree.copy('usr/bin/systemctl', join(recipe, 'systemctl'), 0o755);
+  const files = await bundleProgram({ version, to: join(work, 'agent'), place, programs });
   for (const [name, from] of files) await tree.copy(join(place, name), from, 0o644);
   return tree.copy(join(place, 'koffi.node'), nativeModule(nodeArchitecture(options)), 0o755);
 }
+
+/** Programs of the stick besides the agent, by the name of their bundle. */
+const stickPrograms: ReadonlyMap<string, string> = new Map([
+  ['stick.js', join(root, 'agent', 'stick', 'main.ts')],
+]);
 
 const nodeArchitecture = ({ architecture }: LiveOptions): string =>
   architecture === 'amd64' ? 'x64' : 'arm64';

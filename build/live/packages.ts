@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { output } from './command.ts';
 
 /** Program packages, and those of the libraries that their programs and Node.js link. */
-const programs = ['busybox-static', 'util-linux', 'efibootmgr'];
+const programs = ['busybox-static', 'util-linux', 'efibootmgr', 'e2fsprogs'];
 const libraries = [
   ...['libc6', 'libstdc++6', 'libgcc-s1', 'libblkid1', 'libmount1', 'libsmartcols1', 'libudev1', 'libtinfo6'],
   ...['libselinux1', 'libpcre2-8-0', 'libefivar1', 'libefiboot1', 'libpopt0', 'libcap-ng0'],
+  ...['libext2fs2', 'libcom-err2', 'libuuid1'],
 ];
 /** Vendor firmware of network cards, in the component non-free-firmware. */
 const firmware = ['firmware-realtek', 'firmware-bnx2', 'firmware-bnx2x', 'firmware-misc-nonfree'];
@@ -42,17 +43,32 @@ export interface Packages {
 
 /** Downloads what the cache lacks and unpacks it. Rejects with the reason why a package is not to be had. */
 export async function fetchPackages(options: PackageOptions): Promise<Packages> {
-  await mkdir(join(options.cache, 'packages'), { recursive: true });
   const apt = await ownSources(options);
   const kernelName = await kernelPackage(apt, options.architecture);
   const wanted = [kernelName, ...programs, ...libraries, ...(options.firmware ? firmware : [])];
-  const offers = await offersOf(wanted, apt);
-  const fetched = new Map<string, Package>();
-  for (const offer of offers) fetched.set(offer.name, await fetchPackage(offer, apt, options));
+  const fetched = await fetchOffers(wanted, apt, options);
   const named = (names: readonly string[]) => names.flatMap((name) => fetched.get(name) ?? []);
   const [kernel] = named([kernelName]);
   if (!kernel) throw new Error(`apt offers no package ${kernelName}`);
   return { kernel, others: named([...programs, ...libraries]), firmware: named(firmware) };
+}
+
+/** The packages `names` of this machine's own sources, in this order, downloaded and unpacked like those above. */
+export async function fetchNamed(names: readonly string[], options: PackageOptions): Promise<Package[]> {
+  const fetched = await fetchOffers(names, await ownSources(options), options);
+  return names.flatMap((name) => fetched.get(name) ?? []);
+}
+
+async function fetchOffers(
+  names: readonly string[],
+  apt: readonly string[],
+  options: PackageOptions,
+): Promise<ReadonlyMap<string, Package>> {
+  await mkdir(join(options.cache, 'packages'), { recursive: true });
+  const fetched = new Map<string, Package>();
+  for (const offer of await offersOf(names, apt))
+    fetched.set(offer.name, await fetchPackage(offer, apt, options));
+  return fetched;
 }
 
 /**

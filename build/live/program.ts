@@ -12,12 +12,14 @@ export interface ProgramOptions {
   /** Where the files are put on this machine, and where they will lie in the live system. */
   readonly to: string;
   readonly place: string;
+  /** Entry files of further programs, by the name of their bundle. */
+  readonly programs?: ReadonlyMap<string, string>;
 }
 
 /** Bundles the agent; resolves the files to copy, by their name in `place`. */
 export async function bundleProgram(options: ProgramOptions): Promise<ReadonlyMap<string, string>> {
   await mkdir(options.to, { recursive: true });
-  const entries = new Map([['bty.js', join(root, 'agent', 'main.ts')]]);
+  const entries = new Map([['bty.js', join(root, 'agent', 'main.ts')], ...(options.programs ?? [])]);
   for (const name of workerNames)
     entries.set(`${name}.worker.js`, join(root, 'agent', 'system', workerEntry(name)));
   const files = new Map<string, string>();

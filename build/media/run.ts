@@ -1,0 +1,47 @@
+/** `npm run media:usb`, `media:server-x86`, `media:server-rpi`. */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { missingTools } from './tools.ts';
+import { buildStick, megabytes, stickTools } from './usb.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    to: { type: 'string', default: join(root, 'dist', 'media') },
+    firmware: { type: 'boolean', default: false },
+    fast: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+const [what] = positionals;
+
+async function main(): Promise<void> {
+  if (values.help || what === undefined) {
+    say(`Builds media from packages of Debian and this checkout: usb
+
+  --to DIR     where to put them (dist/media)
+  --firmware   add vendor firmware of network cards (not free: see the licences on the medium)
+  --fast       pack quickly instead of tightly`);
+    return;
+  }
+  const common = { to: values.to, cache: join(root, '.cache', 'live'), firmware: values.firmware, say };
+  if (what === 'usb') {
+    needs(stickTools);
+    const built = await buildStick({ ...common, level: values.fast ? 3 : 19 });
+    say(`${built.packed}: ${megabytes(built.packedBytes)} (${megabytes(built.bytes)} unpacked)`);
+    say(`sha256 ${built.sha256}`);
+  } else throw new Error(`there is no medium "${what}"`);
+}
+
+function needs(tools: readonly string[]): void {
+  const missing = missingTools(tools);
+  if (missing !== null) throw new Error(missing);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`bty: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
