@@ -29,6 +29,16 @@ export interface Token {
   readonly usedAt: number | null;
 }
 
+export interface Session {
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly usedAt: number;
+  readonly expiresAt: number;
+  /** Whence it was begun. */
+  readonly address: string | null;
+}
+
 /** Only every so many milliseconds is it written down that a session or token was used. */
 const usedGrain = 60_000;
 /** Guesses that are computed at one moment; each takes 32 MiB. */
@@ -100,6 +110,35 @@ export class Access {
         .prepare('DELETE FROM sessions WHERE hash = ?')
         .run(this.#sessionHash(cookie));
       if (Number(changes) > 0) this.#append('auth.logout', 'operator', address, 'The operator logged out.');
+    });
+  }
+
+  /** Sessions that are good, the last used first. */
+  sessions(): Session[] {
+    const rows = this.#database
+      .prepare(
+        `SELECT substr(hash, 1, 16) AS id, created_at, used_at, expires_at, source_ip FROM sessions
+         WHERE expires_at > ? ORDER BY used_at DESC LIMIT 1000`,
+      )
+      .all(this.#clock());
+    return rows.map((row) => ({
+      id: String(row.id),
+      createdAt: Number(row.created_at),
+      usedAt: Number(row.used_at),
+      expiresAt: Number(row.expires_at),
+      address: row.source_ip === null ? null : String(row.source_ip),
+    }));
+  }
+
+  /** False when there is no such session. */
+  endSession(id: string, actor: string, address: string): Promise<boolean> {
+    return this.#database.write(() => {
+      const { changes } = this.#database
+        .prepare('DELETE FROM sessions WHERE substr(hash, 1, 16) = ?')
+        .run(id);
+      if (Number(changes) === 0) return false;
+      this.#append('auth.session.ended', actor, address, `The session ${id} was ended.`, { id });
+      return true;
     });
   }
 

@@ -1,4 +1,5 @@
 /** The catalog's manifest on this machine (bty-contract 1.5), read again when it changes. */
+import { open, rename } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, TomlError } from 'smol-toml';
@@ -59,6 +60,21 @@ export class ManifestFile {
     } finally {
       await opened.handle.close();
     }
+  }
+
+  /** Puts `bytes` in its place. Rejects with CATALOG_INVALID, and then nothing has changed. */
+  async replace(bytes: Buffer): Promise<Manifest> {
+    const entries = this.#parse(bytes);
+    const partial = `${this.path}.partial`;
+    const file = await open(partial, 'w', 0o644);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(partial, this.path);
+    return { path: this.path, entries };
   }
 
   /** Throws CATALOG_INVALID for addresses of other kinds. */

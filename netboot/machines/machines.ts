@@ -3,7 +3,7 @@
 import type { MachineAction, MachineUpsert } from '../../shared/contract/machine.ts';
 import { type Life, type LoopLimit, ticked } from '../../shared/machine/life.ts';
 import type { Config } from '../config/settings.ts';
-import type { Hub } from '../events/hub.ts';
+import type { Hub, MachineNow } from '../events/hub.ts';
 import type { EventLog, NewEvent } from '../events/log.ts';
 import { Problem } from '../http/problem.ts';
 import type { Database } from '../store/database.ts';
@@ -81,7 +81,8 @@ export class Machines {
       }
       const done: string[] = [];
       for (const record of found) {
-        if (body.action === 'arm' && record.imageSha256 === null) {
+        const image = body.image_sha256 === undefined ? record.imageSha256 : body.image_sha256;
+        if (body.action === 'arm' && image === null) {
           skipped.push({ mac: record.mac, reason: 'no image is bound' });
           continue;
         }
@@ -138,7 +139,7 @@ export class Machines {
         },
       });
     }
-    this.tellOf(after.mac);
+    this.tellOf(after.mac, { life, lastSeenIp: after.lastSeenIp });
     return after;
   }
 
@@ -147,9 +148,9 @@ export class Machines {
     this.#needs.events.append({ ...event, subject: ['machine', mac], ...author });
   }
 
-  /** Inside a write: whoever listens is told, once it is written. */
-  tellOf(mac: string): void {
-    this.#needs.database.afterCommit(() => this.#needs.hub.publish({ kind: 'machine', mac }));
+  /** Inside a write: whoever listens is told, once it is written. `now` where its life may have gone on. */
+  tellOf(mac: string, now: MachineNow | null = null): void {
+    this.#needs.database.afterCommit(() => this.#needs.hub.publish({ kind: 'machine', mac, now }));
   }
 
   #saveInside(
@@ -197,8 +198,11 @@ function bulkChange(record: MachineRecord, body: MachineAction): MachineUpsert {
   switch (body.action) {
     case 'arm': {
       const flashes = record.bootPolicy === 'flash' || record.bootPolicy === 'flash-once';
-      return { boot_policy: flashes ? record.bootPolicy : 'flash-once' };
+      const image = body.image_sha256 === undefined ? {} : { image_sha256: body.image_sha256 };
+      return { boot_policy: flashes ? record.bootPolicy : 'flash-once', ...image };
     }
+    case 'set-image':
+      return body.image_sha256 === undefined ? {} : { image_sha256: body.image_sha256 };
     case 'set-policy':
       return body.boot_policy === undefined ? {} : { boot_policy: body.boot_policy };
     default:

@@ -27,6 +27,17 @@ export const TokenRequest = Type.Object(
   },
   { additionalProperties: false },
 );
+/** A login that is still good. */
+export const SessionInfo = Type.Object({
+  id: Type.String(),
+  created_at: time,
+  last_used_at: time,
+  expires_at: time,
+  source_ip: Type.Union([Type.String(), Type.Null()]),
+  /** The one that asks. */
+  current: Type.Boolean(),
+});
+export type SessionInfo = Static<typeof SessionInfo>;
 export const Who = Type.Object({
   kind: Type.Union([Type.Literal('session'), Type.Literal('token')]),
   actor: Type.String(),
@@ -81,6 +92,22 @@ export const accessOperations = operations({
     access: 'read',
     summary: 'Whom the credentials of this request stand for.',
     replies: { 200: { sentence: 'Who it is.', schema: Who } },
+  },
+  listSessions: {
+    name: 'access.list-sessions',
+    method: 'GET',
+    path: '/access/sessions',
+    access: 'admin',
+    summary: 'Sessions that are good, the last used first.',
+    replies: { 200: { sentence: 'All of them.', schema: Type.Array(SessionInfo) } },
+  },
+  endSession: {
+    name: 'access.end-session',
+    method: 'DELETE',
+    path: '/access/sessions/{id}',
+    access: 'admin',
+    summary: 'End one session.',
+    replies: { 204: { sentence: 'It is ended.' } },
   },
   endSessions: {
     name: 'access.end-sessions',

@@ -204,6 +204,20 @@ export const imageOperations = operations({
     query: Type.Object({ src: Type.String() }),
     replies: { 204: { sentence: 'It is gone.' } },
   },
+  putManifest: {
+    name: 'catalog.import',
+    method: 'PUT',
+    path: '/catalog/manifest',
+    access: 'operate',
+    summary: 'Put a manifest (TOML) in the place of the one that is here',
+    body: { kind: 'raw' },
+    replies: {
+      200: {
+        sentence: 'It counts from now on.',
+        schema: Type.Object({ path: Type.String(), count: Type.Integer() }),
+      },
+    },
+  },
   boot: {
     name: 'boot.get',
     method: 'GET',

@@ -137,9 +137,12 @@ export const MachineAction = Type.Object(
       /** Policy `local`. */
       Type.Literal('disarm'),
       Type.Literal('set-policy'),
+      Type.Literal('set-image'),
       Type.Literal('delete'),
     ]),
     boot_policy: Type.Optional(BootPolicySchema),
+    /** For `set-image`, and for `arm` to set it in the same step; null takes the image away. */
+    image_sha256: Type.Optional(nullable(digest)),
     /** These machines ... */
     macs: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { minItems: 1, maxItems: 100_000 })),
     /** ... that have all of these labels. One of both must be given. */

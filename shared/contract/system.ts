@@ -1,6 +1,10 @@
 /** How the appliance is. */
-import { Type } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
+import { NetworkInterface } from '../desktop/interface.ts';
+import { Machine } from './machine.ts';
 import { operations } from './operation.ts';
+
+const nullable = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
 
 export const Health = Type.Object({ status: Type.Literal('ok') });
 export const Version = Type.Object({ version: Type.String() });
@@ -15,6 +19,65 @@ export const Ready = Type.Object({
     }),
   ),
 });
+
+/** The state of everything in few numbers. */
+export const Overview = Type.Object({
+  started_at: Type.String(),
+  /** How many machines there are in each phase that has any. */
+  phases: Type.Record(Type.String(), Type.Integer()),
+  machines: Type.Integer(),
+  /** Images that a machine can be given. */
+  images: Type.Integer(),
+  /** Machines that are being flashed, and those that failed or were stopped; of each the first fifty. */
+  flashing: Type.Array(Machine),
+  failing: Type.Array(Machine),
+});
+export type Overview = Static<typeof Overview>;
+
+/** A setting as it is in force. */
+export const SettingRow = Type.Object({
+  /** Key in bty.toml. */
+  name: Type.String(),
+  variable: Type.String(),
+  flag: Type.String(),
+  /** As text; null where it is not set, or never told. */
+  value: nullable(Type.String()),
+  secret: Type.Boolean(),
+  /** It is what it would be without having been set. */
+  usual: Type.Boolean(),
+  sentence: Type.String(),
+});
+export type SettingRow = Static<typeof SettingRow>;
+
+/** What came of following the chain of events. */
+export const AuditVerdict = Type.Object({
+  state: Type.Union([Type.Literal('intact'), Type.Literal('broken'), Type.Literal('unchecked')]),
+  events: Type.Integer(),
+  /** Hash of the last event, when it is intact. */
+  last_hash: nullable(Type.String()),
+  /** The event at which it is broken, and how. */
+  broken_at: nullable(Type.Integer()),
+  problem: nullable(Type.String()),
+  checked_at: Type.String(),
+});
+export type AuditVerdict = Static<typeof AuditVerdict>;
+
+/** A live system for one architecture, as it lies in the boot directory. */
+export const LiveSystemRow = Type.Object({
+  architecture: Type.String(),
+  /** Kernel and initrd are there. */
+  installed: Type.Boolean(),
+  files: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      size_bytes: nullable(Type.Integer()),
+      modified_at: nullable(Type.String()),
+      /** Nothing boots without it. */
+      needed: Type.Boolean(),
+    }),
+  ),
+});
+export type LiveSystemRow = Static<typeof LiveSystemRow>;
 
 export const systemOperations = operations({
   health: {
@@ -61,5 +124,57 @@ export const systemOperations = operations({
     access: 'open',
     summary: 'This interface as an OpenAPI 3.1 document.',
     replies: { 200: { sentence: 'The document.', type: 'application/json' } },
+  },
+  overview: {
+    name: 'system.overview',
+    method: 'GET',
+    path: '/overview',
+    access: 'read',
+    summary: 'How many machines are in which state, which are being flashed, which failed.',
+    replies: { 200: { sentence: 'The overview.', schema: Overview } },
+  },
+  settings: {
+    name: 'system.settings',
+    method: 'GET',
+    path: '/settings',
+    access: 'admin',
+    summary: 'The settings in force, without secrets.',
+    replies: { 200: { sentence: 'All of them.', schema: Type.Array(SettingRow) } },
+  },
+  interfaces: {
+    name: 'system.interfaces',
+    method: 'GET',
+    path: '/network/interfaces',
+    access: 'read',
+    summary: 'Network interfaces of the machine that the appliance runs on.',
+    description:
+      'With `search` set to the name of one, other DHCP servers are looked for there; that takes seconds.',
+    query: Type.Object({ search: Type.Optional(Type.String({ maxLength: 15 })) }),
+    replies: { 200: { sentence: 'The interfaces.', schema: Type.Array(NetworkInterface) } },
+  },
+  audit: {
+    name: 'system.audit',
+    method: 'GET',
+    path: '/audit',
+    access: 'read',
+    summary: 'Whether the chain of events is unbroken.',
+    description: 'A very long log is left to `bty-web audit verify`, which machines do not wait for.',
+    replies: { 200: { sentence: 'The verdict.', schema: AuditVerdict } },
+  },
+  live: {
+    name: 'system.live',
+    method: 'GET',
+    path: '/live-systems',
+    access: 'read',
+    summary: 'The live systems in the boot directory, file by file.',
+    replies: { 200: { sentence: 'Per architecture.', schema: Type.Array(LiveSystemRow) } },
+  },
+  backup: {
+    name: 'system.backup',
+    method: 'GET',
+    path: '/backup',
+    access: 'admin',
+    summary: 'The whole state in one file, for `bty-web restore`. It holds secrets: keep it safe.',
+    replies: { 200: { sentence: 'The file.', type: 'application/vnd.sqlite3' } },
   },
 });

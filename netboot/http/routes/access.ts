@@ -36,6 +36,27 @@ export const accessRoutes: Routes = (app, services) => {
     return json({ kind: principal?.kind, actor: principal?.actor, scope: principal?.scope });
   });
 
+  serve(app, services, accessOperations.listSessions, ({ principal }) => {
+    const time = (at: number) => new Date(at).toISOString();
+    return json(
+      access.sessions().map(({ id, createdAt, usedAt, expiresAt, address }) => ({
+        id,
+        created_at: time(createdAt),
+        last_used_at: time(usedAt),
+        expires_at: time(expiresAt),
+        source_ip: address,
+        current: principal?.kind === 'session' && principal.id === id,
+      })),
+    );
+  });
+
+  serve(app, services, accessOperations.endSession, async (call) => {
+    const { id = '' } = call.params;
+    if (!(await access.endSession(id, actorOf(call), call.address)))
+      throw new Problem(404, `no session ${id.slice(0, 100)}`);
+    return empty();
+  });
+
   serve(app, services, accessOperations.endSessions, async ({ principal, address }) => {
     await access.endSessions(principal?.actor ?? 'operator', address);
     return empty();

@@ -1,5 +1,6 @@
 /** Images: the list, their bytes, uploads, deleting and renaming, the catalog's entries. */
 import type { ServerResponse } from 'node:http';
+import { catalogBytes } from '../../../shared/catalog.ts';
 import { type CatalogImages, imageOperations } from '../../../shared/contract/image.ts';
 import { formatByName } from '../../../shared/descriptor.ts';
 import { failure } from '../../../shared/failure.ts';
@@ -13,6 +14,7 @@ import { freeBytes } from '../../images/room.ts';
 import { parseSums } from '../../images/sidecar.ts';
 import type { UnifiedImage } from '../../images/unify.ts';
 import type { Services } from '../../services.ts';
+import { readBody } from '../body.ts';
 import { typeOf } from '../content.ts';
 import { Problem } from '../problem.ts';
 import { type Answer, type Call, empty, handled, json, serve } from '../route.ts';
@@ -73,6 +75,15 @@ export const imageRoutes: Routes = (app, services) => {
       free_bytes: await freeBytes(imageRoot).catch(() => 0),
     };
     return json(value);
+  });
+
+  serve(app, services, imageOperations.putManifest, async (call) => {
+    const bytes = await readBody(call.request.raw, catalogBytes);
+    const { path, entries: found } = await images.manifest.replace(bytes);
+    const summary = `A catalog with ${found.length} images was imported.`;
+    await events.record(eventOf(call, 'catalog.imported', path, summary, { count: found.length }));
+    services.hub.publish({ kind: 'images' });
+    return json({ path, count: found.length });
   });
 
   serve(app, services, entries, () => json(images.rows.all()));

@@ -79,6 +79,10 @@ export const machineRoutes: Routes = (app, services) => {
       throw new Problem(422, [
         { type: 'missing', loc: ['body', 'boot_policy'], msg: 'Field required', input: body },
       ]);
+    if (body.action === 'set-image' && body.image_sha256 === undefined)
+      throw new Problem(422, [
+        { type: 'missing', loc: ['body', 'image_sha256'], msg: 'Field required', input: body },
+      ]);
     const macs = body.macs === undefined ? null : body.macs.map((mac) => macFrom(mac));
     return json(await machines.act(macs, body, authorOf(call)));
   });

@@ -1,7 +1,10 @@
 import { openapi } from '../../../shared/contract/openapi.ts';
 import { systemOperations } from '../../../shared/contract/system.ts';
+import { networkInterfaces } from '../../desktop/interfaces.ts';
+import { auditOf, backupOf, liveSystemsOf, overviewOf, settingRows } from '../../overview.ts';
 import { json, serve, text } from '../route.ts';
 import type { Routes } from '../server.ts';
+import { actorOf } from './access.ts';
 
 export const systemRoutes: Routes = (app, services, operations) => {
   serve(app, services, systemOperations.health, () => json({ status: 'ok' }));
@@ -14,6 +17,19 @@ export const systemRoutes: Routes = (app, services, operations) => {
 
   serve(app, services, systemOperations.metrics, async () => {
     return text(await services.metrics.registry.metrics(), services.metrics.registry.contentType);
+  });
+
+  serve(app, services, systemOperations.overview, async () => json(await overviewOf(services)));
+  serve(app, services, systemOperations.settings, () => json(settingRows(services.config)));
+  serve(app, services, systemOperations.audit, () => json(auditOf(services)));
+  serve(app, services, systemOperations.live, async () => json(await liveSystemsOf(services.config.bootDir)));
+  serve(app, services, systemOperations.interfaces, async ({ query }) =>
+    json(await networkInterfaces(query.search === undefined ? [] : [query.search])),
+  );
+  serve(app, services, systemOperations.backup, async (call) => {
+    const { bytes, name } = await backupOf(services, actorOf(call), call.address);
+    const headers = { 'content-disposition': `attachment; filename="${name}"`, 'cache-control': 'no-store' };
+    return text(bytes, 'application/vnd.sqlite3', 200, headers);
   });
 
   let document: string | null = null;
