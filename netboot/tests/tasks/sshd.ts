@@ -1,7 +1,7 @@
 /** A real OpenSSH server in namespaces of its own: it looks like a machine that booted a moment ago. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -30,6 +30,8 @@ export interface Sshd {
   readonly log: () => string;
   /** Ends it and everything in its namespaces, as a power cut would. */
   readonly stop: () => Promise<void>;
+  /** Stops all of its processes where they are: nothing answers any more, and nothing is closed. */
+  readonly freeze: () => void;
 }
 
 export const port = 22;
@@ -44,6 +46,8 @@ export function makeHostKey(folder: string, name = 'host'): string {
 export async function startSshd(context: TestContext, options: SshdOptions): Promise<Sshd> {
   const { address, keys, uptime = 5 } = options;
   const folder = temporaryDirectory(context);
+  // The server reads the keys with the rights of the user who logs in.
+  chmodSync(folder, 0o755);
   const hostKey = options.hostKey ?? makeHostKey(folder);
   const authorized = join(folder, 'authorized_keys');
   writeFileSync(authorized, `${keys.join('\n')}\n`, { mode: 0o644 });
@@ -91,7 +95,10 @@ export async function startSshd(context: TestContext, options: SshdOptions): Pro
   context.after(stop);
   await until(`sshd answers on ${address}`, () => answers(address, () => log), 10_000);
   const shown = execFileSync('ssh-keygen', ['-l', '-f', `${hostKey}.pub`], { encoding: 'utf8' });
-  return { address, folder, hostKey, fingerprint: shown.split(' ')[1] ?? '', log: () => log, stop };
+  const freeze = () => {
+    for (const pid of processesIn(child.pid ?? 0)) process.kill(pid, 'SIGSTOP');
+  };
+  return { address, folder, hostKey, fingerprint: shown.split(' ')[1] ?? '', log: () => log, stop, freeze };
 }
 
 async function ended(child: ChildProcess): Promise<void> {
@@ -112,6 +119,14 @@ async function answers(address: string, log: () => string): Promise<boolean> {
     });
     socket.once('error', () => resolve(false));
   });
+}
+
+/** All descendants of a process. */
+function processesIn(parent: number): readonly number[] {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(/\s+/);
+  return children
+    .filter((word) => word !== '')
+    .flatMap((word) => [Number(word), ...processesIn(Number(word))]);
 }
 
 /** Processes, wherever they run, with this word among their arguments. */
