@@ -15,6 +15,7 @@ import type { Appliance } from './appliance.ts';
 import { diskText, ruleText } from './choose.ts';
 import { awaitDisk } from './disks.ts';
 import { finish } from './finish.ts';
+import { type InteractivePlan, interact } from './interactive.ts';
 import { type LocalDisk, takeInventory } from './inventory.ts';
 import { runJob } from './job.ts';
 import type { Machine } from './machine.ts';
@@ -112,8 +113,17 @@ class Agent {
       case 'interactive':
         await this.#postInventory(inventory, signal);
         screen.say(`Waiting for a plan from ${appliance.server} (asked every ${plan.poll_seconds} s).`);
-        return { kind: 'again', seconds: Math.max(1, plan.poll_seconds), failed: false };
+        return this.#interact(plan);
     }
+  }
+
+  /** A person at the machine picks image and disk; without one it is asked again and again for another plan. */
+  async #interact(plan: InteractivePlan): Promise<Turn> {
+    const { machine, appliance, mac, allowLoop, signal } = this.#options;
+    const options = { machine, appliance, mac, allowLoop, signal, plan };
+    const left = await interact(options);
+    if (left !== null) return this.#leave(left, false);
+    return { kind: 'again', seconds: Math.max(1, plan.poll_seconds), failed: false };
   }
 
   #posted = false;

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { visible } from '../cli/visible.ts';
+import { ownTerminal, type Terminal, terminalAt } from '../tui/terminal.ts';
 
 interface Console {
   readonly out: Writable;
@@ -18,15 +19,22 @@ const screenEvery = 250;
 /** Output that a console may owe before it is taken for stuck and left out: a serial line without a reader. */
 const mostOwed = 64 * 1024;
 
+/** Takes the lines while a program of its own draws on the consoles. */
+export type Sink = (text: string, isProblem: boolean) => void;
+
 export class Screen {
   readonly #consoles: readonly Console[];
   readonly #now: () => number;
+  readonly #terminals: () => readonly Terminal[];
+  #sink: Sink | null = null;
 
   constructor(
     consoles: readonly { readonly out: Writable; readonly isScreen: boolean }[],
     now: () => number,
+    terminals: () => readonly Terminal[] = () => [],
   ) {
     this.#now = now;
+    this.#terminals = terminals;
     this.#consoles = consoles.map(({ out, isScreen }) => {
       // A console that is gone must not end the agent.
       out.on('error', () => {});
@@ -45,21 +53,43 @@ export class Screen {
     return new Screen(
       consoles.length > 0 ? consoles : [{ out: process.stdout, isScreen: false }],
       uptimeMilliseconds,
+      () => names.flatMap(consoleTerminal),
     );
   }
 
   static ofProcess(): Screen {
-    return new Screen([{ out: process.stdout, isScreen: process.stdout.isTTY }], uptimeMilliseconds);
+    const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+    return new Screen([{ out: process.stdout, isScreen: process.stdout.isTTY }], uptimeMilliseconds, () =>
+      isTerminal ? [ownTerminal({ charset: 'ascii', renditions: 'none' })] : [],
+    );
+  }
+
+  /** The consoles as terminals with keys; none where nobody can type. */
+  terminals(): readonly Terminal[] {
+    return this.#terminals();
+  }
+
+  /** From now on lines go to `sink`, and nothing to the consoles; null gives them back. */
+  divert(sink: Sink | null): void {
+    this.#sink = sink;
   }
 
   /** Lines with the time since the machine started. Control characters are escaped. */
   say(...lines: readonly string[]): void {
+    if (this.#sink) {
+      for (const line of lines) this.#sink(line, false);
+      return;
+    }
     const stamp = `[${(this.#now() / 1000).toFixed(1).padStart(7)}] `;
     for (const line of lines) this.#all(`${stamp}${visible(line)}`);
   }
 
   /** A failure that the person has to see, between rules. */
   alarm(sentence: string, advice: string): void {
+    if (this.#sink) {
+      this.#sink(`${sentence} ${advice}`, true);
+      return;
+    }
     const rule = '='.repeat(72);
     this.#all(['', rule, ...wrapped(`FAILED: ${sentence}`), ...wrapped(advice), rule, ''].join('\r\n'));
   }
@@ -67,7 +97,7 @@ export class Screen {
   /** How far a step is. Drawn as often as each kind of console bears. */
   progress(title: string, bytes: number, total: number | null, rate: number | null): void {
     const at = this.#now();
-    for (const each of this.#consoles) {
+    for (const each of this.#sink ? [] : this.#consoles) {
       if (at - each.lastProgress < (each.isScreen ? screenEvery : serialEvery)) continue;
       each.lastProgress = at;
       const text = progressText(title, bytes, total, rate);
@@ -89,6 +119,16 @@ export class Screen {
 
   #put({ out }: Console, text: string): void {
     if (out.writable && out.writableLength < mostOwed) out.write(text);
+  }
+}
+
+/** A console of the kernel; none where it cannot be opened. A display shows colours, a serial line is left plain. */
+function consoleTerminal(name: string): readonly Terminal[] {
+  try {
+    const renditions = /^tty\d+$/.test(name) ? 'colour' : 'none';
+    return [terminalAt(`/dev/${name}`, { charset: 'ascii', renditions })];
+  } catch {
+    return [];
   }
 }
 

@@ -62,6 +62,8 @@ export class Session {
     readonly end: Promise<void>;
   } | null = null;
   #listing = false;
+  /** Questions for images that are not answered. */
+  #asked = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -155,13 +157,9 @@ export class Session {
 
   #start(effect: Effect): void {
     switch (effect.kind) {
-      case 'list-images': {
-        const { source } = effect;
-        void imagesOf(source, this.#life.signal).then((listing) =>
-          this.tell({ kind: 'images', source, listing }),
-        );
+      case 'list-images':
+        this.#listImages(effect.source);
         return;
-      }
       case 'list-disks':
         void this.#listDisks();
         return;
@@ -206,8 +204,19 @@ export class Session {
   }
 
   #lookForDisks(): void {
-    const { kind } = this.#state.mode;
-    if (kind === 'pick' || kind === 'filter') void this.#listDisks();
+    const { mode, images, source } = this.#state;
+    if (mode.kind !== 'pick' && mode.kind !== 'filter') return;
+    void this.#listDisks();
+    // A server that was away comes back.
+    if (images.kind === 'failed' && source.kind === 'server' && this.#asked === 0) this.#listImages(source);
+  }
+
+  #listImages(source: Source): void {
+    this.#asked++;
+    void imagesOf(source, this.#life.signal).then((listing) => {
+      this.#asked--;
+      if (!this.#life.signal.aborted) this.tell({ kind: 'images', source, listing });
+    });
   }
 
   async #listDisks(): Promise<void> {

@@ -81,7 +81,8 @@ export class Machines {
       }
       const done: string[] = [];
       for (const record of found) {
-        if (body.action === 'arm' && record.imageSha256 === null) {
+        const image = body.image_sha256 === undefined ? record.imageSha256 : body.image_sha256;
+        if (body.action === 'arm' && image === null) {
           skipped.push({ mac: record.mac, reason: 'no image is bound' });
           continue;
         }
@@ -197,8 +198,11 @@ function bulkChange(record: MachineRecord, body: MachineAction): MachineUpsert {
   switch (body.action) {
     case 'arm': {
       const flashes = record.bootPolicy === 'flash' || record.bootPolicy === 'flash-once';
-      return { boot_policy: flashes ? record.bootPolicy : 'flash-once' };
+      const image = body.image_sha256 === undefined ? {} : { image_sha256: body.image_sha256 };
+      return { boot_policy: flashes ? record.bootPolicy : 'flash-once', ...image };
     }
+    case 'set-image':
+      return body.image_sha256 === undefined ? {} : { image_sha256: body.image_sha256 };
     case 'set-policy':
       return body.boot_policy === undefined ? {} : { boot_policy: body.boot_policy };
     default:

@@ -157,6 +157,22 @@ test('after flash-once the policy is local, and no netboot flashes again', () =>
   }
 });
 
+test('what a person wrote in front of the machine is booted once, and then the person is asked again', () => {
+  const tui: Binding = { policy: 'tui', image: null };
+  const booted = boot(newLife(tui, 0), tui, 0);
+  assert.equal(booted.action, 'interactive');
+  const taken = planTaken(booted.life, { id: booted.life.plan ?? '', kind: 'interactive' }, 1);
+  assert.equal(taken.phase, 'interactive');
+  const writing = progressed(taken, told(taken, 'writing'), 2);
+  assert.equal(writing?.phase, 'writing');
+  const asked = planTaken(writing ?? taken, { id: taken.plan ?? '', kind: 'interactive' }, 3);
+  assert.equal(asked.phase, 'writing', 'a question in between changes nothing');
+  const done = finished(asked, 'reboot', 4);
+  const next = boot(done, tui, minute);
+  assert.deepEqual([next.action, next.life.phase], ['disk', 'deployed']);
+  assert.equal(boot(next.life, tui, 2 * minute).action, 'interactive');
+});
+
 test('whatever happens in whatever order, a life stays whole and never flashes without a binding', () => {
   const policies = ['local', 'flash', 'flash-once', 'tui', 'inventory'] as const;
   const binding = fc.record({

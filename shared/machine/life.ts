@@ -122,7 +122,8 @@ export function assigned(life: Life, before: Binding, after: Binding, at: number
 
 /** What the next netboot would lead to; `plan` names a new plan. */
 export function actionOf(life: Life, binding: Binding, at: number, limit: LoopLimit, plan: string): Action {
-  if (binding.policy === 'tui') return { kind: 'interactive', plan };
+  // What a person has just written is booted once, as after every other flash.
+  if (binding.policy === 'tui' && !life.diskNext) return { kind: 'interactive', plan };
   const flashes = binding.policy === 'flash' || binding.policy === 'flash-once';
   if (binding.image === null && (flashes || binding.policy === 'local')) return { kind: 'nothing' };
   if (binding.policy === 'local') return { kind: 'disk', because: 'policy' };

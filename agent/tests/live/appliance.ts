@@ -120,8 +120,28 @@ export class TestAppliance {
     await once(this.#server, 'close').catch(() => {});
   }
 
+  #serveList(request: IncomingMessage, response: ServerResponse): void {
+    const row = {
+      name: 'test.img.zst',
+      format: 'img.zst',
+      size_bytes: this.image.length,
+      url: `/images/${this.sha256}/test.img.zst`,
+      ref: this.sha256.slice(0, 12),
+      cached: true,
+      sha256: this.sha256,
+      virtual_size_bytes: null,
+    };
+    const body = JSON.stringify([row]);
+    response.writeHead(200, {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(body),
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
+    if (path === '/images') return this.#serveList(request, response);
     if (path.startsWith('/images/')) return this.#serveImage(request, response);
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
