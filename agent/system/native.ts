@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { getRawAsset, isSea } from 'node:sea';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { failure } from '../../shared/failure.ts';
-import { bundleFolder } from './bundle.ts';
+import { bundledAddon } from './bundle.ts';
 
 // ioctl(2) requests of <linux/fs.h>
 const BLKROGET = 0x125e;
@@ -96,9 +96,9 @@ function library(): Library {
 }
 
 function requireKoffi(): Koffi {
-  if (bundleFolder !== null) {
+  if (bundledAddon !== null) {
     const addon = { exports: {} };
-    process.dlopen(addon, `${bundleFolder}/${koffiAsset}`);
+    process.dlopen(addon, bundledAddon);
     return addon.exports as Koffi;
   }
   return createRequire(import.meta.url)('koffi') as Koffi;

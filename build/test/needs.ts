@@ -51,6 +51,9 @@ const tools: Readonly<Record<string, string>> = {
   dhcrelay: 'isc-dhcp-relay',
   perfdhcp: 'kea-admin',
   tcpdump: 'tcpdump',
+  mmdebstrap: 'mmdebstrap',
+  crun: 'crun',
+  minisign: 'minisign',
   sshd: 'openssh-server',
   chromium: 'chromium',
 };

@@ -5,6 +5,9 @@ import { join, sep } from 'node:path';
 import { getRawAsset, isSea } from 'node:sea';
 import { gunzipSync } from 'node:zlib';
 
+/** Set by the packer (esbuild `define`): folder of a bundle whose parts lie beside one another as files. */
+declare const BTY_BUNDLE: string | undefined;
+
 /** One file of the interface. */
 export interface PageFile {
   readonly bytes: Uint8Array;
@@ -25,7 +28,10 @@ export const assetPrefix = 'ui/';
 export function pagesOf(folder: string | null): Pages | null {
   if (folder !== null) return (name) => fileIn(folder, name);
   if (isSea()) return embedded;
-  const built = join(import.meta.dirname, '..', '..', 'dist', 'ui');
+  const built =
+    typeof BTY_BUNDLE === 'string'
+      ? join(BTY_BUNDLE, 'ui')
+      : join(import.meta.dirname, '..', '..', 'dist', 'ui');
   return existsSync(join(built, 'index.html')) ? (name) => fileIn(built, name) : null;
 }
 

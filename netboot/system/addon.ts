@@ -4,6 +4,8 @@ import { getRawAsset, isSea } from 'node:sea';
 
 // open(2): an unnamed file of the directory.
 const O_TMPFILE = 0o20200000;
+/** Set by the packer (esbuild `define`): file of the native module in a bundle that lies beside a Node.js. */
+declare const BTY_ADDON: string | undefined;
 /** Asset of the single executable that holds the prebuilt addon of koffi for this machine. */
 const asset = 'koffi.node';
 
@@ -13,6 +15,11 @@ const asset = 'koffi.node';
  * name and is reached through /proc/self/fd. The descriptor stays open: dlopen knows loaded objects by name.
  */
 export function loadKoffi(): unknown {
+  if (typeof BTY_ADDON === 'string') {
+    const addon = { exports: {} as unknown };
+    process.dlopen(addon, BTY_ADDON);
+    return addon.exports;
+  }
   if (!isSea()) return createRequire(import.meta.url)('koffi');
   const bytes = new Uint8Array(getRawAsset(asset));
   const problems: string[] = [];
