@@ -1,9 +1,17 @@
 /** What happens, told to those who listen now. What must not be lost is in the event log; this only says "look". */
+import type { Life } from '../../shared/machine/life.ts';
+
+/** How a machine is now. */
+export interface MachineNow {
+  readonly life: Life;
+  readonly lastSeenIp: string | null;
+}
 
 /** News of one thing; `key` names the thing, so that a slow listener is told only its latest state. */
 export type News =
   | { readonly kind: 'event'; readonly id: number }
-  | { readonly kind: 'machine'; readonly mac: string }
+  /** `now` is null when the machine was forgotten, or when something else of it changed. */
+  | { readonly kind: 'machine'; readonly mac: string; readonly now: MachineNow | null }
   | { readonly kind: 'job'; readonly key: string; readonly job: unknown }
   | { readonly kind: 'images' }
   | { readonly kind: 'lease' | 'boot-step' | 'notice'; readonly key: string; readonly value: unknown };

@@ -65,9 +65,23 @@ test('a chain that was made anew is told by a hash of before', async (context) =
   await log.record(event('more'));
   assert.equal(log.verify(before.lastHash).kind, 'intact');
   database.connection.exec('DELETE FROM events; DELETE FROM event_head');
-  for (let index = 0; index < 3; index++) await log.record(event(`other.${index}`));
+  const forger = new EventLog(database, new Hub(), Date.now);
+  for (let index = 0; index < 3; index++) await forger.record(event(`other.${index}`));
+  assert.equal(forger.verify().kind, 'intact');
+  assert.equal(forger.verify(before.lastHash).kind, 'broken');
+});
+
+test('what an undone write appended is no part of the chain', async (context) => {
+  const { database, log } = open(context);
+  await log.record(event('first'));
+  const undone = database.write(() => {
+    log.append(event('undone'));
+    throw new Error('no');
+  });
+  const kept = log.record(event('second'));
+  await assert.rejects(undone);
+  assert.equal(await kept, 2);
   assert.equal(log.verify().kind, 'intact');
-  assert.equal(log.verify(before.lastHash).kind, 'broken');
 });
 
 test('whatever text an event carries, half a surrogate pair too, the chain holds', async (context) => {

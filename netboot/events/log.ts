@@ -1,5 +1,5 @@
 /** The event log: append-only, each event bound to the one before it by a hash. */
-import { hash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import type { Event, EventFilter } from '../../shared/contract/event.ts';
 import type { Database } from '../store/database.ts';
 import type { Hub } from './hub.ts';
@@ -58,6 +58,8 @@ export class EventLog {
   readonly #database: Database;
   readonly #hub: Hub;
   readonly #clock: () => number;
+  /** What the next event follows, as long as nothing was taken back since. */
+  #place: (Place & { readonly undone: number }) | null = null;
 
   constructor(database: Database, hub: Hub, clock: () => number) {
     this.#database = database;
@@ -82,17 +84,17 @@ export class EventLog {
       summary: event.summary.toWellFormed(),
       details: event.details === undefined ? null : JSON.stringify(event.details),
     };
+    const hash = chained(last.hash, row);
     this.#database
       .prepare(
         `INSERT INTO events (id, ts, kind, subject_kind, subject_id, actor, source_ip, summary, details, hash)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
-      .run(...fields(row), chained(last.hash, row));
+      .run(...fields(row), hash);
     this.#database
-      .prepare(
-        'INSERT OR REPLACE INTO event_head (one, id, hash) SELECT 1, id, hash FROM events WHERE id = ?',
-      )
-      .run(row.id);
+      .prepare('INSERT OR REPLACE INTO event_head (one, id, hash) VALUES (1, ?, ?)')
+      .run(row.id, hash);
+    this.#place = { id: row.id, hash, undone: this.#database.undone };
     this.#database.afterCommit(() => this.#hub.publish({ kind: 'event', id: row.id }));
     return row.id;
   }
@@ -215,6 +217,7 @@ export class EventLog {
 
   /** What the next event follows. Events that somebody cut off at the end stay missing. */
   #last(): Place {
+    if (this.#place !== null && this.#place.undone === this.#database.undone) return this.#place;
     const row = this.#database.prepare('SELECT id, hash FROM events ORDER BY id DESC LIMIT 1').get();
     const last = row ? { id: Number(row.id), hash: String(row.hash) } : this.#anchor();
     const head = this.#head();
@@ -243,7 +246,7 @@ function fields(row: Unhashed) {
 }
 
 function chained(before: string, row: Unhashed): string {
-  return hash('sha256', `${before}\n${JSON.stringify(fields(row))}`);
+  return digest('sha256', `${before}\n${JSON.stringify(fields(row))}`);
 }
 
 /** Whether `row`, an event of retention, says that it removed everything up to `anchor`. */

@@ -52,6 +52,7 @@ export class Database {
   /** True while a flush failed and nothing else proved that the journal can be kept. */
   #doubtful = false;
   #sinceCopy = 0;
+  #undone = 0;
   /** `hold`: writes wait until the journal is copied to its end, so that it begins anew. */
   #copying: 'no' | 'beside' | 'hold' = 'no';
 
@@ -59,6 +60,11 @@ export class Database {
   constructor(connection: DatabaseSync, disk: Disk | null = null) {
     this.connection = connection;
     this.#disk = disk;
+  }
+
+  /** Grows with each write that was taken back: what was remembered of it is wrong then. */
+  get undone(): number {
+    return this.#undone;
   }
 
   /** The prepared statement of `sql`, prepared once. Not for statements that are iterated while others run. */
@@ -164,6 +170,7 @@ export class Database {
           this.prepare('RELEASE one').run();
           done.push({ settle: () => resolve(value), reject, tasks: this.#tasks });
         } catch (error) {
+          this.#undone += 1;
           this.connection.exec('ROLLBACK TO one; RELEASE one');
           failed.push(() => reject(error));
         }
@@ -172,6 +179,7 @@ export class Database {
       this.connection.exec('COMMIT');
     } catch (error) {
       // The disk is full or gone: nobody is told that a write succeeded.
+      this.#undone += 1;
       if (this.connection.isTransaction) this.connection.exec('ROLLBACK');
       const lost = batch.length > 0 ? batch : this.#waiting;
       this.#waiting = this.#waiting.filter((one) => !lost.includes(one));

@@ -36,19 +36,19 @@ export function storyOf(services: Services): Story {
 
 export function storyPart(services: Services): Part {
   const story = storyOf(services);
-  const { hub, machines, clock } = services;
+  const { hub, clock } = services;
   const lives = new Map<string, Life>();
   const silence = [
     listen(services, story),
     hub.listen((news) => {
       if (news.kind !== 'machine') return;
-      const record = machines.store.get(news.mac);
-      if (!record) return;
-      const step = stepOfLife(lives.get(news.mac) ?? null, record.life);
+      if (news.now === null) return;
+      const { life, lastSeenIp } = news.now;
+      const step = stepOfLife(lives.get(news.mac) ?? null, life);
       lives.delete(news.mac);
-      lives.set(news.mac, record.life);
+      lives.set(news.mac, life);
       if (lives.size > mostLives) lives.delete(lives.keys().next().value ?? '');
-      if (step) story.step({ at: clock(), mac: news.mac, address: record.lastSeenIp, ...step });
+      if (step) story.step({ at: clock(), mac: news.mac, address: lastSeenIp, ...step });
     }),
   ];
   return {
