@@ -48,6 +48,13 @@ async function main(args: readonly string[]): Promise<ExitCode> {
       return ExitCode.ok;
     case `live install ${words[2]}`:
       return (await import('./commands/live.ts')).installLiveCommand(loaded, words[2] ?? '');
+    case `task validate ${words[2]}`:
+      return (await import('./commands/task.ts')).validateCommand(words[2] ?? '');
+    case 'task schema':
+      return (await import('./commands/task.ts')).schemaCommand();
+    case 'task key':
+    case 'task key make':
+      return (await import('./commands/task.ts')).keyCommand(loaded, words[2] === 'make');
     default:
       throw failure('USAGE', { problem: `bty-web knows no command "${words.join(' ')}".` });
   }

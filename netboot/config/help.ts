@@ -13,6 +13,9 @@ const commands: readonly (readonly [string, string])[] = [
   ['backup FILE', 'Write the state into one file, also while the appliance runs.'],
   ['restore FILE', 'Put such a file in the place of the state; the appliance must not run.'],
   ['live install FOLDER', 'Install a live system that "npm run live" built, for machines to boot.'],
+  ['task validate FILE', 'Check a task file: a line for each fault, FILE:LINE:COLUMN: what is wrong.'],
+  ['task schema', 'Print the JSON Schema of a task file.'],
+  ['task key [make]', 'Print the public half of the key that tasks log in with; make it when there is none.'],
 ];
 
 /** Text of `bty-web --help`. */

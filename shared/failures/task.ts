@@ -32,7 +32,7 @@ export const taskFailures = {
     failed,
     409,
     (d) => `Tasks are off: the appliance has no key in "${d.path}".`,
-    'Make the key on the page of tasks or with bty-web task key, and bake its public half into the images.',
+    'Make the key on the page of tasks or with bty-web task key make, and bake its public half into the images.',
   ),
   TASK_KEY_UNUSABLE: entry<{ path: string; problem: string }>(
     failed,
