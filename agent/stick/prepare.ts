@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { fitTable } from '../live/gpt.ts';
 import type { Stick } from './find.ts';
 import { growVolume } from './grow.ts';
-import { guidBytes, shippedDisk, withDiskGuid } from './identity.ts';
+import { guidBytes, isWhole, primaryOf, shippedDisk, withDiskGuid } from './identity.ts';
 
 export type Prepared =
   /** Bytes that the images have now. */
@@ -20,23 +20,35 @@ const sector = 512;
 /**
  * Moves the backup of the partition table to the end of the stick, enlarges partition and file system, and gives the
  * disk a GUID of its own, by which every later boot knows that this was done. A power cut in between leaves a stick
- * that boots, with all files, and the next boot goes on. Rejects when the stick cannot be written.
+ * that boots, with all files, and the next boot goes on. `beforeWrite` is told each byte position before it is written.
+ * Rejects when the stick cannot be written.
  */
-export async function prepareStick(stick: Stick): Promise<Prepared> {
+export async function prepareStick(
+  stick: Stick,
+  beforeWrite: (at: number) => void = () => {},
+): Promise<Prepared> {
   if (stick.guid?.toUpperCase() !== shippedDisk) return { kind: 'settled' };
   if (stick.readOnly) return { kind: 'left', reason: 'The medium is read-only, so nothing was enlarged.' };
   // Exclusive: whoever has a partition of it mounted keeps it from being changed.
   const file = await open(stick.path, constants.O_RDWR | constants.O_EXCL);
   try {
-    const prepared = await enlarge(file, stick);
-    await rename(file, stick);
+    const medium = { file, beforeWrite };
+    await mendTable(medium, stick);
+    const prepared = await enlarge(medium, stick);
+    await rename(medium, stick);
     return prepared;
   } finally {
     await file.close();
   }
 }
 
-async function enlarge(file: FileHandle, stick: Stick): Promise<Prepared> {
+interface Medium {
+  readonly file: FileHandle;
+  readonly beforeWrite: (at: number) => void;
+}
+
+async function enlarge(medium: Medium, stick: Stick): Promise<Prepared> {
+  const { file } = medium;
   const { images } = stick;
   if (images === null)
     return { kind: 'left', reason: 'The stick has no partition BTY_IMAGES any more; it was left as it is.' };
@@ -57,12 +69,33 @@ async function enlarge(file: FileHandle, stick: Stick): Promise<Prepared> {
     grow: true,
     read: (at, length) => readAll(file, at, length),
   });
-  await writeAll(file, 0, writes);
+  await writeAll(medium, 0, writes);
   const bytes = await sizeNow(file, images.number);
   const grown = await volume(bytes);
   if (grown.kind !== 'grows') return { kind: 'settled' };
-  await writeAll(file, images.start, grown.writes);
+  await writeAll(medium, images.start, grown.writes);
   return { kind: 'grown', bytes: grown.to };
+}
+
+/** Sectors of a list of 128 partitions, as every table of ours has it. */
+const listSectors = 32;
+
+/** A cut while the table at the start was written leaves the one at the end, which is then written to the start. */
+async function mendTable(medium: Medium, stick: Stick): Promise<void> {
+  const { file } = medium;
+  const [header, list] = [
+    await readAll(file, sector, sector),
+    await readAll(file, 2 * sector, listSectors * sector),
+  ];
+  if (isWhole(header, list)) return;
+  const end = Math.floor(stick.size / sector) * sector;
+  const backup = await readAll(file, end - sector, sector);
+  const backupList = await readAll(file, end - (1 + listSectors) * sector, listSectors * sector);
+  if (!isWhole(backup, backupList)) throw new Error('its partition table is damaged');
+  await writeAll(medium, 0, [
+    { at: 2 * sector, bytes: backupList },
+    { at: sector, bytes: primaryOf(backup) },
+  ]);
 }
 
 /** Bytes of a partition as the table says now. */
@@ -75,7 +108,8 @@ async function sizeNow(file: FileHandle, number: number): Promise<number> {
 }
 
 /** The backup first: a cut in between leaves the shipped GUID in the primary, and the next boot goes on from there. */
-async function rename(file: FileHandle, stick: Stick): Promise<void> {
+async function rename(medium: Medium, stick: Stick): Promise<void> {
+  const { file } = medium;
   const guid = guidBytes(randomUUID());
   const primary = await readAll(file, sector, sector);
   const backupAt = Number(Buffer.from(primary).readBigUInt64LE(32)) * sector;
@@ -84,7 +118,7 @@ async function rename(file: FileHandle, stick: Stick): Promise<void> {
     const backup = await readAll(file, backupAt, sector);
     copies.unshift({ at: backupAt, bytes: withDiskGuid(backup, guid) });
   }
-  await writeAll(file, 0, copies);
+  await writeAll(medium, 0, copies);
 }
 
 async function readAll(file: FileHandle, at: number, length: number): Promise<Uint8Array> {
@@ -103,8 +137,10 @@ interface Write {
 }
 
 /** In order, and each on the medium before the next. */
-async function writeAll(file: FileHandle, base: number, writes: readonly Write[]): Promise<void> {
+async function writeAll(medium: Medium, base: number, writes: readonly Write[]): Promise<void> {
+  const { file, beforeWrite } = medium;
   for (const { at, bytes } of writes) {
+    beforeWrite(base + at);
     for (let done = 0; done < bytes.length; ) {
       const { bytesWritten } = await file.write(bytes, done, bytes.length - done, base + at + done);
       done += bytesWritten;
