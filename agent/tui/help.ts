@@ -1,6 +1,6 @@
 /** All keys, from the same table by which they work. */
 import { type Binding, bindingsOf } from './bindings.ts';
-import { heading, type Line, line, type Sheet } from './lines.ts';
+import { blank, heading, type Line, line, paragraph, type Sheet } from './lines.ts';
 import { type Mode, type Review, type State, writingMode } from './state.ts';
 import { cut, fit } from './text.ts';
 
@@ -52,22 +52,29 @@ const names: Readonly<Record<string, string>> = {
 
 export const keyText = (keys: readonly string[]): string => keys.map((key) => names[key] ?? key).join(' ');
 
-/** In as many columns as the lines need. */
-export function helpBody(state: State, sheet: Sheet, rows: number): readonly Line[] {
-  const lines: string[] = [];
-  for (const { title, bindings } of keyGroups(state)) {
-    lines.push(`${title}:`);
-    for (const { keys, does } of bindings) lines.push(`  ${fit(keyText(keys), 15)} ${does}`);
-  }
-  const room = Math.max(1, rows - 1);
-  const across = Math.max(1, Math.min(Math.ceil(lines.length / room), Math.floor(sheet.columns / 26)));
-  const down = Math.max(room, Math.ceil(lines.length / across));
+/** The keys of the panes in a table, those of the other screens in a line each. */
+export function helpBody(state: State, sheet: Sheet): readonly Line[] {
+  const [here, ...others] = keyGroups(state);
+  const across = Math.max(1, Math.floor(sheet.columns / 38));
   const each = Math.floor(sheet.columns / across);
-  const body = Array.from({ length: Math.min(down, lines.length) }, (_, row) => {
+  const cells = (here?.bindings ?? []).map(({ keys, does }) => `${fit(keyText(keys), 15)} ${does}`);
+  const down = Math.ceil(cells.length / across);
+  const table = Array.from({ length: down }, (_, row) => {
     const parts = Array.from({ length: across }, (_, column) =>
-      fit(lines[column * down + row] ?? '', each - 1),
+      fit(cells[column * down + row] ?? '', each - 2),
     );
     return line(cut(` ${parts.join(' ')}`.trimEnd(), sheet.columns));
   });
-  return [heading('Keys', '', true, sheet), ...body];
+  const lines = others.flatMap(({ title, bindings }) =>
+    paragraph(
+      `${title}: ${bindings
+        .filter(({ action }) => action !== 'repaint')
+        .map(({ keys, does }) => `${keyText(keys)} = ${does}`)
+        .join(', ')}`,
+      sheet,
+      'plain',
+      [' ', '   '],
+    ),
+  );
+  return [heading('Keys', '', true, sheet), ...table, blank, ...lines];
 }

@@ -25,6 +25,7 @@ test('a lone ESC is a key when nothing follows it, and what follows in time is n
   assert.deepEqual(read('\u001b'), ['escape']);
   assert.deepEqual(read('\u001b', '[', 'A'), ['up']);
   assert.deepEqual(read('\u001b\u001b[B'), ['escape', 'down']);
+  assert.deepEqual(read('\u001bq'), ['escape', 'q'], 'on a slow line they come together');
   assert.deepEqual(read('\u001b[', '1;'), [], 'a sequence that never ends is none');
 });
 

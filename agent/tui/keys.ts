@@ -119,8 +119,8 @@ function take(text: string): Taken | null {
 function takeSequence(text: string): Taken | null {
   const second = text[1];
   if (second === undefined) return null;
-  if (second === '\u001b') return { length: 1, key: named('escape') };
-  if (second !== '[' && second !== 'O') return { length: 2, key: null };
+  // On a slow line ESC and the next key come together.
+  if (second !== '[' && second !== 'O') return { length: 1, key: named('escape') };
   // The Linux console sends its function keys as ESC [ [ and a letter.
   if (text[2] === '[') return text.length < 4 ? null : { length: 4, key: null };
   let end = 2;

@@ -177,18 +177,20 @@ test('what is typed, and the way back to everything, is on the screen', () => {
 
 test('every screen of 80 by 24 names the keys that work there, and the help lists them all', () => {
   const state = picking();
-  const help = text(after(state, press('?')), { columns: 100, rows: 50 });
+  const help = text(after(state, press('?'))).replace(/\s+/g, ' ');
+  assert.ok(help.includes('Ctrl+L redraw, on every screen') || help.includes('Ctrl+L redraw'), help);
   for (const { bindings } of keyGroups(state))
-    for (const { keys, does } of bindings) {
-      assert.ok(help.includes(does), does);
-      assert.ok(help.includes(keyText(keys).slice(0, 13)), keyText(keys));
-    }
+    for (const { keys, does, action } of bindings)
+      if (action !== 'repaint')
+        assert.ok(
+          help.includes(`${keyText(keys)} ${does}`) || help.includes(`${keyText(keys)} = ${does}`),
+          does,
+        );
   for (const one of [state, after(state, press('/')), after(state, press('s')), writingState()]) {
     const shown = text(one);
     for (const { label, does, minor } of bindingsOf(one))
       if (!minor) assert.ok(shown.includes(`${label} ${does}`), `${label} ${does} is missing in\n${shown}`);
   }
-  assert.match(text(after(state, press('?'))), /Ctrl\+L/, 'also in 80 columns');
 });
 
 test('the help of 80 by 24 shows every key', () => {

@@ -38,7 +38,7 @@ function body(state: State, sheet: Sheet, rows: number): readonly Line[] {
     case 'source':
       return sourceBody(state, mode.text, sheet);
     case 'help':
-      return helpBody(state, sheet, rows);
+      return helpBody(state, sheet);
     case 'probing':
       return [
         heading('Looking at image and disk ...', '', true, sheet),

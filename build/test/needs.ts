@@ -51,6 +51,7 @@ const tools: Readonly<Record<string, string>> = {
   dhcrelay: 'isc-dhcp-relay',
   perfdhcp: 'kea-admin',
   tcpdump: 'tcpdump',
+  tmux: 'tmux',
   mmdebstrap: 'mmdebstrap',
   crun: 'crun',
   minisign: 'minisign',
