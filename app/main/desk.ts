@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { app, type BrowserWindow, clipboard, dialog } from 'electron';
+import { app, type BrowserWindow, clipboard, dialog, type WebContents } from 'electron';
+import { type ApplianceWish, wishIn } from '../../shared/app/appliance.ts';
 import { type BatchState, type FlashRequest, type JobState, lanesOf } from '../../shared/app/batch.ts';
-import type { About, Opening } from '../../shared/app/contract.ts';
+import type { About, Announcements, Opening } from '../../shared/app/contract.ts';
 import { type AppDisk, obstacle } from '../../shared/app/disk.ts';
 import type { AppImage } from '../../shared/app/image.ts';
 import {
@@ -19,6 +20,7 @@ import {
 } from '../../shared/app/settings.ts';
 import { languageOf, type Words, wordsIn } from '../../shared/app/words.ts';
 import { failure } from '../../shared/failure.ts';
+import { type ApplianceOperations, AppliancePart } from './appliance/part.ts';
 import { Batches } from './batch.ts';
 import { DiskWatch } from './disks.ts';
 import { announce, type Operations, openDoor } from './door.ts';
@@ -26,7 +28,7 @@ import { isPrivileged } from './elevate.ts';
 import { Images } from './images.ts';
 import { Manners } from './manners.ts';
 import { setMenu } from './menu.ts';
-import type { Program } from './program.ts';
+import type { Programs } from './program.ts';
 import { Store } from './store.ts';
 import { setVirtualDisk } from './virtual.ts';
 import { type Bounds, makeWindow } from './window.ts';
@@ -36,6 +38,7 @@ interface Stores {
   readonly recent: Store<readonly Recent[]>;
   readonly history: Store<readonly HistoryEntry[]>;
   readonly bounds: Store<Bounds>;
+  readonly wish: Store<ApplianceWish | null>;
 }
 
 /** The app: one window, and everything that it works with. */
@@ -46,13 +49,17 @@ export class Desk {
   readonly #images: Images;
   readonly #batches: Batches;
   readonly #manners = new Manners();
+  readonly #programs: Programs;
   #stores: Stores | null = null;
+  #appliance: AppliancePart | null = null;
   #window: BrowserWindow | null = null;
   #opening: Opening | null = null;
   #leaving = false;
 
-  constructor(folder: string, program: Program) {
+  constructor(folder: string, programs: Programs) {
     this.#folder = folder;
+    this.#programs = programs;
+    const program = programs.bty;
     this.#disks = new DiskWatch(program, (news) => announce(this.#window, 'disks', news));
     this.#images = new Images(program);
     this.#batches = new Batches(program, {
@@ -67,7 +74,9 @@ export class Desk {
     this.#stores = stores;
     const window = makeWindow(this.#folder, stores.bounds.value);
     this.#window = window;
-    openDoor(window, this.#operations(stores));
+    const appliance = new AppliancePart(this.#programs.appliance, this.#data, stores.wish, window);
+    this.#appliance = appliance;
+    openDoor(window, { ...this.#operations(stores, appliance), ...this.#applianceOperations(appliance) });
     this.#setMenu();
     window.on('close', (event) => this.#askBeforeClose(event));
     window.on('focus', () => window.flashFrame(false));
@@ -80,6 +89,12 @@ export class Desk {
     });
     await this.#applySettings(stores.settings.value);
     this.#disks.start();
+    await appliance.mode.begin();
+  }
+
+  /** Pages of the appliance may go to other pages of it; everybody else stays where it is. */
+  mayGo(contents: WebContents, address: string): boolean {
+    return this.#appliance?.pages.allows(contents, address) ?? false;
   }
 
   /** Brings the window to the front. */
@@ -99,29 +114,43 @@ export class Desk {
   }
 
   askBeforeQuit(event: Electron.Event): void {
-    if (this.#batches.busy && !this.#leaving && this.#window) {
-      event.preventDefault();
-      this.#askPerson();
-    }
+    if (this.#leaving || !this.#window || this.#running === null) return;
+    event.preventDefault();
+    this.#askPerson(this.#running);
   }
 
-  /** Ends what is being written, and the app when that has ended. */
+  /** What the end of the app would end. */
+  get #running(): Announcements['closing'] | null {
+    if (this.#batches.busy) return 'flash';
+    return this.#appliance?.mode.needsApp ? 'appliance' : null;
+  }
+
+  /** Ends what is being written and an appliance that is not to stay, and the app when that has ended. */
   abandon(): void {
     this.#leaving = true;
     this.#images.forget();
-    void this.#batches.abandon().then(() => app.quit());
+    const mode = this.#appliance?.mode;
+    const ends = [this.#batches.abandon(), mode?.needsApp ? mode.close() : mode?.forget()];
+    void Promise.all(ends).then(() => app.quit());
   }
 
-  /** Nothing that we started outlives the app. */
+  /** Nothing that we started outlives the app, but an appliance that is to stay. */
   quit(event: Electron.Event): void {
     this.#disks.stop();
     this.#images.forget();
-    if (!this.#batches.busy) return;
+    if (this.#running === null) return;
     event.preventDefault();
     this.abandon();
   }
 
-  #operations(stores: Stores): Operations {
+  #applianceOperations(appliance: AppliancePart) {
+    return appliance.operations({
+      browse: () => this.#browse('folder', []),
+      leave: () => this.abandon(),
+    });
+  }
+
+  #operations(stores: Stores, appliance: AppliancePart): Omit<Operations, keyof ApplianceOperations> {
     return {
       hello: () => ({
         about: this.#about(),
@@ -131,6 +160,7 @@ export class Desk {
         batch: this.#batches.state,
         image: this.#images.chosen,
         opening: this.#takeOpening(),
+        appliance: appliance.mode.state,
       }),
       'settings.change': (patch) => this.#changeSettings(stores, patch),
       'settings.addCatalog': async () => {
@@ -255,20 +285,29 @@ export class Desk {
           if (path !== null) this.open({ location: path, by: 'file' });
         }),
       show: (screen) => announce(this.#window, 'show', screen),
+      switchPanes: () => this.#appliance?.pages.switchFocus(),
     });
   }
 
-  async #browse(kind: 'images' | 'catalogs', extensions: readonly string[]): Promise<string | null> {
+  async #browse(
+    kind: 'images' | 'catalogs' | 'folder',
+    extensions: readonly string[],
+  ): Promise<string | null> {
     const window = this.#window;
     if (!window) return null;
     const words = this.#words();
+    const titles = { images: words.openImage, catalogs: words.catalogs, folder: words.imageFolder };
     const { canceled, filePaths } = await dialog.showOpenDialog(window, {
-      title: kind === 'images' ? words.openImage : words.catalogs,
-      properties: ['openFile'],
-      filters: [
-        { name: words[kind], extensions: [...extensions] },
-        { name: words.allFiles, extensions: ['*'] },
-      ],
+      title: titles[kind],
+      ...(kind === 'folder'
+        ? { properties: ['openDirectory', 'createDirectory'] }
+        : {
+            properties: ['openFile'],
+            filters: [
+              { name: words[kind], extensions: [...extensions] },
+              { name: words.allFiles, extensions: ['*'] },
+            ],
+          }),
     });
     return canceled ? null : (filePaths[0] ?? null);
   }
@@ -316,25 +355,26 @@ export class Desk {
   }
 
   #askBeforeClose(event: Electron.Event): void {
-    if (!this.#batches.busy || this.#leaving) return;
+    if (this.#leaving || this.#running === null) return;
     event.preventDefault();
-    this.#askPerson();
+    this.#askPerson(this.#running);
   }
 
-  #askPerson(): void {
+  #askPerson(running: Announcements['closing']): void {
     this.show();
-    announce(this.#window, 'closing', null);
+    announce(this.#window, 'closing', running);
   }
 }
 
 async function openStores(folder: string): Promise<Stores> {
-  const [settings, recent, history, bounds] = await Promise.all([
+  const [settings, recent, history, bounds, wish] = await Promise.all([
     Store.open(join(folder, 'settings.json'), settingsIn),
     Store.open(join(folder, 'recent.json'), recentIn),
     Store.open(join(folder, 'history.json'), historyIn),
     Store.open(join(folder, 'window.json'), boundsIn),
+    Store.open(join(folder, 'appliance.json'), wishIn),
   ]);
-  return { settings, recent, history, bounds };
+  return { settings, recent, history, bounds, wish };
 }
 
 const defaultBounds: Bounds = { width: 1040, height: 720 };

@@ -1,7 +1,13 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type Failure, failure } from '../../shared/failure.ts';
-import { helperAction, type PkexecEnd, pkexecFailure } from '../../shared/helper/elevation.ts';
+import {
+  applianceAction,
+  helperAction,
+  type PkexecEnd,
+  pkexecFailure,
+  portsFailure,
+} from '../../shared/helper/elevation.ts';
 import type { Program } from './program.ts';
 
 /** How the helper is started so that it may open disks. */
@@ -15,17 +21,29 @@ export type Elevation =
 const pkexec = '/usr/bin/pkexec';
 const pkcheck = '/usr/bin/pkcheck';
 
-/** How `bty helper` gets the rights for its job; `needed` is false when the job opens files of the person only. */
-export function elevation(program: Program, needed: boolean): Elevation {
-  const args = [...program.before, 'helper'];
+/** What rights are asked for: those to open disks, or those to open low ports. */
+export type Purpose = 'disks' | 'ports';
+
+/**
+ * How `program` with `words` gets its rights; `needed` is false when it needs none. The first of the words is what the
+ * policy of polkit names.
+ */
+export function elevation(
+  program: Program,
+  needed: boolean,
+  words: readonly string[] = ['helper'],
+  purpose: Purpose = 'disks',
+): Elevation {
+  const args = [...program.before, ...words];
   if (!needed || isPrivileged()) return { kind: 'plain', path: program.path, args };
+  const unavailable = purpose === 'disks' ? 'ELEVATION_UNAVAILABLE' : 'PORTS_UNAVAILABLE';
   if (process.platform !== 'linux') {
     const problem = `this app cannot ask on ${process.platform} yet`;
-    return { kind: 'impossible', failure: failure('ELEVATION_UNAVAILABLE', { problem }) };
+    return { kind: 'impossible', failure: failure(unavailable, { problem }) };
   }
   if (!existsSync(pkexec)) {
     const problem = 'pkexec is not installed';
-    return { kind: 'impossible', failure: failure('ELEVATION_UNAVAILABLE', { problem }) };
+    return { kind: 'impossible', failure: failure(unavailable, { problem }) };
   }
   // Its own agent asks in a terminal, and a window has none.
   return { kind: 'pkexec', path: pkexec, args: ['--disable-internal-agent', program.path, ...args] };
@@ -36,13 +54,16 @@ export function isPrivileged(): boolean {
 }
 
 /** Why pkexec ended before the helper said a word: a wrong password and a policy that forbids it are told apart. */
-export async function permissionFailure(end: PkexecEnd): Promise<Failure> {
-  return pkexecFailure(end, end.stderr.includes('Not authorized') ? await policyWouldAsk() : null);
+export async function permissionFailure(end: PkexecEnd, purpose: Purpose = 'disks'): Promise<Failure> {
+  const action = purpose === 'disks' ? helperAction : applianceAction;
+  const asks = end.stderr.includes('Not authorized') ? await policyWouldAsk(action) : null;
+  const found = pkexecFailure(end, asks);
+  return purpose === 'disks' ? found : portsFailure(found);
 }
 
-function policyWouldAsk(): Promise<number | null> {
+function policyWouldAsk(action: string): Promise<number | null> {
   return new Promise((resolve) => {
-    const args = ['--action-id', helperAction, '--process', String(process.pid)];
+    const args = ['--action-id', action, '--process', String(process.pid)];
     execFile(pkcheck, args, { timeout: 5000 }, (error) => {
       if (error === null) resolve(0);
       else resolve(typeof error.code === 'number' ? error.code : null);

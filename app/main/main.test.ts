@@ -8,7 +8,7 @@ import { elevation } from './elevate.ts';
 import { childEnvironment } from './environment.ts';
 import { Images } from './images.ts';
 import { openingOfLink, openingOfWords } from './opening.ts';
-import { ask, type Program, programOf } from './program.ts';
+import { ask, type Program, programsOf } from './program.ts';
 import { Store } from './store.ts';
 import { setVirtualDisk } from './virtual.ts';
 
@@ -60,9 +60,9 @@ test('programs that are started see nothing that changes how they run', () => {
 });
 
 test('the program beside a packed app is used, whatever a checkout says', () => {
-  assert.deepEqual(programOf(true, '/opt/bty/resources', checkout), {
-    path: '/opt/bty/resources/bty',
-    before: [],
+  assert.deepEqual(programsOf(true, '/opt/bty/resources', checkout), {
+    bty: { path: '/opt/bty/resources/bty', before: [] },
+    appliance: { path: '/opt/bty/resources/bty-web', before: [] },
   });
 });
 

@@ -3,20 +3,20 @@ import { app } from 'electron';
 import { Desk } from './desk.ts';
 import { openingOfLink, openingOfWords } from './opening.ts';
 import { confinePages, declareScheme, servePage } from './page.ts';
-import { programOf } from './program.ts';
+import { programsOf } from './program.ts';
 
 /**
  * Where the parts of the app lie: beside this file when it is packed and when it is bundled for development. The
  * checkout is used only by an app that is not packed.
  */
 const folder = __dirname;
-const program = programOf(app.isPackaged, process.resourcesPath, process.env.BTY_CHECKOUT ?? process.cwd());
+const programs = programsOf(app.isPackaged, process.resourcesPath, process.env.BTY_CHECKOUT ?? process.cwd());
 
 /** Words of the command line behind the program, and behind the app where Electron was told which one to run. */
 const words = (argv: readonly string[]) => argv.slice(process.defaultApp ? 2 : 1);
 
 function begin(): void {
-  const desk = new Desk(folder, program);
+  const desk = new Desk(folder, programs);
   app.on('second-instance', (_event, argv, cwd) => {
     desk.show();
     void openingOfWords(words(argv), cwd).then((opening) => desk.open(opening));
@@ -35,7 +35,7 @@ function begin(): void {
   app.on('before-quit', (event) => desk.askBeforeQuit(event));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => desk.abandon());
 
-  confinePages();
+  confinePages((contents, address) => desk.mayGo(contents, address));
   void app.whenReady().then(async () => {
     const { session } = await import('electron');
     servePage(session.defaultSession, join(folder, 'renderer'));

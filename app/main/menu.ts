@@ -5,6 +5,8 @@ import type { Words } from '../../shared/app/words.ts';
 export interface MenuActions {
   readonly openImage: () => void;
   readonly show: (screen: Announcements['show']) => void;
+  /** Moves the keyboard between the window and pages that are drawn over it. */
+  readonly switchPanes: () => void;
 }
 
 /** The menu of the app. It is hidden where windows have menus of their own; its keys work all the same. */
@@ -12,6 +14,11 @@ export function setMenu(words: Words, actions: MenuActions): void {
   const own: MenuItemConstructorOptions[] = [
     { label: words.openImage, accelerator: 'CommandOrControl+O', click: actions.openImage },
     { type: 'separator' },
+    {
+      label: words.appliance,
+      accelerator: 'CommandOrControl+Shift+N',
+      click: () => actions.show('appliance'),
+    },
     { label: words.history, accelerator: 'CommandOrControl+Shift+H', click: () => actions.show('history') },
     { label: words.settings, accelerator: 'CommandOrControl+,', click: () => actions.show('settings') },
     { type: 'separator' },
@@ -31,6 +38,7 @@ export function setMenu(words: Words, actions: MenuActions): void {
     { role: 'zoomIn' },
     { role: 'zoomOut' },
     { type: 'separator' },
+    { label: words.switchPanes, accelerator: 'F6', click: actions.switchPanes },
     { role: 'togglefullscreen' },
   ];
   const template: MenuItemConstructorOptions[] = [

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
-import { app, protocol, type Session } from 'electron';
+import { app, protocol, type Session, type WebContents } from 'electron';
 import { urlOf } from '../../shared/app/url.ts';
 
 /**
@@ -86,12 +86,18 @@ export function fileFor(address: string, folder: string): string | null {
   return file.startsWith(join(folder, '/')) ? file : null;
 }
 
-/** Denies every page, ours included, to open windows, to go elsewhere, and to bring pages into itself. */
-export function confinePages(): void {
+/**
+ * Denies every page, ours included, to open windows, to go elsewhere, and to bring pages into itself; `mayGo` says
+ * which pages go where nevertheless.
+ */
+export function confinePages(mayGo: (contents: WebContents, address: string) => boolean): void {
   app.on('web-contents-created', (_event, contents) => {
+    const guard = (event: Electron.Event, address: string) => {
+      if (!mayGo(contents, address)) event.preventDefault();
+    };
     contents.setWindowOpenHandler(() => ({ action: 'deny' }));
-    contents.on('will-navigate', (event) => event.preventDefault());
-    contents.on('will-redirect', (event) => event.preventDefault());
+    contents.on('will-navigate', guard);
+    contents.on('will-redirect', guard);
     contents.on('will-attach-webview', (event) => event.preventDefault());
   });
 }

@@ -10,16 +10,26 @@ export interface Program {
   readonly before: readonly string[];
 }
 
+/** The programs that the app starts. */
+export interface Programs {
+  /** Lists disks, looks into images, writes. */
+  readonly bty: Program;
+  /** The appliance. */
+  readonly appliance: Program;
+}
+
 /** Beside the app where it is packed; in a checkout, the sources on the Node.js that came with them. */
-export function programOf(packed: boolean, resources: string, checkout: string): Program {
-  if (packed) {
-    return { path: join(resources, process.platform === 'win32' ? 'bty.exe' : 'bty'), before: [] };
-  }
+export function programsOf(packed: boolean, resources: string, checkout: string): Programs {
+  const suffix = process.platform === 'win32' ? '.exe' : '';
   const node = join(checkout, 'node_modules', '.bin', 'node');
-  return {
-    path: node,
-    before: ['--disable-warning=ExperimentalWarning', join(checkout, 'agent', 'main.ts')],
+  const found = (name: string, folder: string): Program => {
+    if (packed) return { path: join(resources, `${name}${suffix}`), before: [] };
+    return {
+      path: node,
+      before: ['--disable-warning=ExperimentalWarning', join(checkout, folder, 'main.ts')],
+    };
   };
+  return { bty: found('bty', 'agent'), appliance: found('bty-web', 'netboot') };
 }
 
 /** Most bytes of an answer. */
@@ -56,7 +66,7 @@ export async function ask(
 /** The sentence and the advice that `bty` prints on standard error. */
 function problemIn(complaint: string): string {
   const text = complaint
-    .replace(/^bty: /, '')
+    .replace(/^bty(-web)?: /, '')
     .replaceAll('\n', ' ')
     .trim();
   return text === '' ? 'bty said nothing.' : text.slice(0, 2000);

@@ -2,15 +2,18 @@ import { useEffect, useRef } from 'react';
 import { I18nProvider } from 'react-aria-components';
 import { useTranslation } from 'react-i18next';
 import { isBusy } from '../../shared/app/batch.ts';
-import { BoltIcon, ClockIcon, CrossIcon, GearIcon, Mark } from './icons.tsx';
+import { BoltIcon, ClockIcon, CrossIcon, GearIcon, Mark, NetworkIcon } from './icons.tsx';
 import { IconButton } from './parts/Button.tsx';
 import { Note } from './parts/Note.tsx';
 import { AddressSheet } from './screens/AddressSheet.tsx';
 import { AddSheet } from './screens/AddSheet.tsx';
+import { ApplianceScreen } from './screens/ApplianceScreen.tsx';
 import { CatalogSheet } from './screens/CatalogSheet.tsx';
 import { ChooseScreen } from './screens/ChooseScreen.tsx';
 import { ClosingSheet } from './screens/ClosingSheet.tsx';
 import { HistoryScreen } from './screens/HistoryScreen.tsx';
+import { LeavingSheet } from './screens/LeavingSheet.tsx';
+import { PasswordSheet } from './screens/PasswordSheet.tsx';
 import { ProgressScreen } from './screens/ProgressScreen.tsx';
 import { ResultScreen } from './screens/ResultScreen.tsx';
 import { SettingsScreen } from './screens/SettingsScreen.tsx';
@@ -31,6 +34,7 @@ export function App() {
 
 const places = [
   ['flash', BoltIcon],
+  ['appliance', NetworkIcon],
   ['history', ClockIcon],
   ['settings', GearIcon],
 ] as const satisfies readonly (readonly [Screen, unknown])[];
@@ -38,6 +42,9 @@ const places = [
 function Header() {
   const { t } = useTranslation();
   const screen = useStore((state) => state.screen);
+  const platform = useStore((state) => state.about.platform);
+  // What answers machines needs a kernel that binds sockets to interfaces.
+  const shown = places.filter(([place]) => place !== 'appliance' || platform === 'linux');
   return (
     <header className="header">
       <div className="brand">
@@ -45,7 +52,7 @@ function Header() {
         <span className="brand-name">bty</span>
       </div>
       <nav className="nav" aria-label={t('nav.label')}>
-        {places.map(([place, Icon]) => (
+        {shown.map(([place, Icon]) => (
           <button
             key={place}
             type="button"
@@ -104,6 +111,7 @@ function CurrentScreen() {
       {shown === 'choose' && <ChooseScreen />}
       {shown === 'progress' && batch && <ProgressScreen batch={batch} />}
       {shown === 'result' && batch && <ResultScreen batch={batch} />}
+      {shown === 'appliance' && <ApplianceScreen />}
       {shown === 'history' && <HistoryScreen />}
       {shown === 'settings' && <SettingsScreen />}
     </main>
@@ -122,6 +130,10 @@ function CurrentSheet() {
       return <SystemSheet />;
     case 'closing':
       return <ClosingSheet busy={isBusy(batch)} />;
+    case 'leaving':
+      return <LeavingSheet />;
+    case 'password':
+      return <PasswordSheet />;
     case 'add':
       return batch ? <AddSheet batch={batch} /> : null;
     case null:

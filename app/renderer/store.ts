@@ -1,4 +1,5 @@
 import { create } from 'zustand';
+import type { ApplianceState, Machines } from '../../shared/app/appliance.ts';
 import { type BatchState, type FlashRequest, isBusy, type Verify } from '../../shared/app/batch.ts';
 import type { About, DiskNews, Hello, Opening } from '../../shared/app/contract.ts';
 import { type AppDisk, isExternal, obstacle, preselected } from '../../shared/app/disk.ts';
@@ -14,8 +15,8 @@ import type { FailureReport } from '../../shared/failure.ts';
 import { ask, bridge, Refusal } from './client.ts';
 import { speak } from './i18n.ts';
 
-export type Screen = 'flash' | 'history' | 'settings';
-export type Sheet = 'address' | 'catalog' | 'system' | 'closing' | 'add';
+export type Screen = 'flash' | 'appliance' | 'history' | 'settings';
+export type Sheet = 'address' | 'catalog' | 'system' | 'closing' | 'leaving' | 'password' | 'add';
 
 export type Chosen =
   | { readonly kind: 'none' }
@@ -37,9 +38,20 @@ export interface State {
   readonly screen: Screen;
   readonly sheet: Sheet | null;
   readonly failure: FailureReport | null;
+  readonly appliance: ApplianceState;
+  readonly machines: Machines;
 }
 
 const nowhere: About = { version: '', electron: '', platform: '', locale: 'en', privileged: false, home: '' };
+
+const noAppliance: ApplianceState = {
+  stage: { kind: 'off' },
+  wish: null,
+  interfaces: null,
+  problem: null,
+  facts: null,
+  ownFolder: '',
+};
 
 export const useStore = create<State>()(() => ({
   about: nowhere,
@@ -54,6 +66,8 @@ export const useStore = create<State>()(() => ({
   screen: 'flash',
   sheet: null,
   failure: null,
+  appliance: noAppliance,
+  machines: { machines: [], story: null },
 }));
 
 const { getState, setState } = useStore;
@@ -61,7 +75,8 @@ const { getState, setState } = useStore;
 /** Begins with what the program tells, and follows it from then on. */
 export function follow(hello: Hello): void {
   const image: Chosen = hello.image ? { kind: 'image', image: hello.image, byLink: false } : { kind: 'none' };
-  setState({ about: hello.about, settings: hello.settings, recent: hello.recent, batch: hello.batch, image });
+  const { about, settings, recent, batch, appliance } = hello;
+  setState({ about, settings, recent, batch, image, appliance });
   takeDisks(hello.disks);
   const door = bridge();
   door.on('disks', takeDisks);
@@ -69,7 +84,9 @@ export function follow(hello: Hello): void {
   door.on('settings', takeSettings);
   door.on('recent', (recent) => setState({ recent }));
   door.on('opening', open);
-  door.on('closing', () => setState({ sheet: 'closing' }));
+  door.on('closing', (running) => setState({ sheet: running === 'flash' ? 'closing' : 'leaving' }));
+  door.on('appliance', (appliance) => setState({ appliance }));
+  door.on('machines', (machines) => setState({ machines }));
   door.on('show', (screen) => setState({ screen }));
   door.onDrop((location) => {
     if (getState().batch === null) void choose({ location });

@@ -15,6 +15,7 @@ const run = promisify(execFile);
 const sources = [
   'shared',
   'agent',
+  'netboot',
   'app/main',
   'app/preload',
   'app/renderer',
@@ -43,8 +44,8 @@ export async function packedApp(): Promise<PackedApp> {
     await wait(500);
   }
   await dropOthers(output);
-  const program = await makeProgram(output);
-  await packApp({ output, program, debuggable: true });
+  const [program = '', appliance = ''] = await makePrograms(output, ['bty', 'bty-web']);
+  await packApp({ output, program, appliance, debuggable: true });
   await writeFile(done, '');
   return { folder, executable: join(folder, 'bty-app') };
 }
@@ -62,13 +63,17 @@ async function claim(output: string): Promise<boolean> {
   );
 }
 
-/** `dist/bin/bty` may be somebody else's, or older than the sources. */
-async function makeProgram(output: string): Promise<string> {
-  await run(process.execPath, [join(root, 'build', 'pack', 'build.ts'), 'bty'], { cwd: root });
-  const program = join(output, 'bty');
-  await run('cp', ['--reflink=auto', join(root, 'dist', 'bin', 'bty'), `${program}.new`]);
-  await rename(`${program}.new`, program);
-  return program;
+/** What lies in `dist/bin` may be somebody else's, or older than the sources. */
+async function makePrograms(output: string, names: readonly string[]): Promise<readonly string[]> {
+  await run(process.execPath, [join(root, 'build', 'pack', 'build.ts'), ...names], { cwd: root });
+  return Promise.all(
+    names.map(async (name) => {
+      const program = join(output, name);
+      await run('cp', ['--reflink=auto', join(root, 'dist', 'bin', name), `${program}.new`]);
+      await rename(`${program}.new`, program);
+      return program;
+    }),
+  );
 }
 
 /** Apps of older sources, an hour old at least: a test may still run one of them. */

@@ -29,7 +29,10 @@ export async function choose(app: ElectronApplication, page: Page, path: string)
   await page.getByRole('button', { name: 'Choose a file…' }).click();
 }
 
-export async function goTo(page: Page, place: 'Flash' | 'History' | 'Settings'): Promise<void> {
+export async function goTo(
+  page: Page,
+  place: 'Flash' | 'Network boot' | 'History' | 'Settings',
+): Promise<void> {
   await page.getByRole('navigation').getByRole('button', { name: place }).click();
 }
 

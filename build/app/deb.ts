@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { chmod, cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import { helperProgram } from '../../shared/helper/elevation.ts';
+import { applianceProgram, helperProgram } from '../../shared/helper/elevation.ts';
 
 const run = promisify(execFile);
 
@@ -60,6 +60,7 @@ async function placeProgram(tree: string, app: string): Promise<void> {
   const bin = join(tree, 'usr', 'bin');
   await mkdir(bin, { recursive: true });
   await symlink(relative('/usr/bin', helperProgram), join(bin, 'bty'));
+  await symlink(relative('/usr/bin', applianceProgram), join(bin, 'bty-web'));
   await symlink('../../opt/bty/bty-app', join(bin, 'bty-app'));
   // Without user namespaces for everybody the sandbox of Chromium needs this one.
   await chmod(join(app, 'chrome-sandbox'), 0o4755);

@@ -12,8 +12,9 @@ const root = join(import.meta.dirname, '..', '..');
 export interface PackOptions {
   /** Where `bundle`, `icons` and `linux-unpacked` are made. */
   readonly output: string;
-  /** The executable of the engine. */
+  /** The executables of the engine and of the appliance. */
   readonly program: string;
+  readonly appliance: string;
   /** Whether a debugger may be attached, as the tests do; a release says no. */
   readonly debuggable: boolean;
 }
@@ -24,8 +25,8 @@ export interface Packed {
   readonly electron: string;
 }
 
-export async function packApp({ output, program, debuggable }: PackOptions): Promise<Packed> {
-  await layOut(output, program);
+export async function packApp({ output, program, appliance, debuggable }: PackOptions): Promise<Packed> {
+  await layOut(output, { bty: program, 'bty-web': appliance });
   const electron = await electronFiles();
   const config: Configuration = {
     extends: join(root, 'electron-builder.yml'),
@@ -46,7 +47,7 @@ function newerFuses(known: Awaited<ReturnType<typeof readFuses>>): {
 }
 
 /** Makes everything that electron-builder.yml names. */
-async function layOut(output: string, program: string): Promise<void> {
+async function layOut(output: string, programs: Readonly<Record<string, string>>): Promise<void> {
   const bundle = join(output, 'bundle');
   const icons = join(output, 'icons');
   await bundleApp({ folder: bundle, minify: true });
@@ -60,9 +61,11 @@ async function layOut(output: string, program: string): Promise<void> {
   const text = JSON.stringify({ ...manifest, ...people }, null, 2);
   await writeFile(join(bundle, 'package.json'), text);
   await writeFile(join(output, 'package.json'), text);
-  const copy = join(output, 'program', 'bty');
-  await rm(copy, { force: true });
-  await link(program, copy).catch(() => copyFile(program, copy));
+  for (const [name, program] of Object.entries(programs)) {
+    const copy = join(output, 'program', name);
+    await rm(copy, { force: true });
+    await link(program, copy).catch(() => copyFile(program, copy));
+  }
   await cp(join(root, 'LICENSE'), join(output, 'LICENSE'));
   await cp(join(root, 'build', 'app', 'linux'), join(output, 'scripts'), { recursive: true });
   const policies = join(root, 'build', 'linux');

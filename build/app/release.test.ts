@@ -4,7 +4,7 @@ import { cpSync, lstatSync, mkdtempSync, readFileSync, rmSync, statSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { helperProgram } from '../../shared/helper/elevation.ts';
+import { applianceProgram, helperProgram } from '../../shared/helper/elevation.ts';
 import { makeDeb } from './deb.ts';
 import { readFuses } from './fuses.ts';
 import { billOfMaterials, checksums } from './inventory.ts';
@@ -24,7 +24,7 @@ test('a release has its fuses blown, and its .deb holds everything where the pol
   // The real executable takes long to make and is packed by the tests that drive the app: here any program will do.
   const program = join(output, 'program-to-pack');
   writeFileSync(program, '#!/bin/sh\necho packed\n', { mode: 0o755 });
-  const packed = await packApp({ output, program, debuggable: false });
+  const packed = await packApp({ output, program, appliance: program, debuggable: false });
   const fuses = await readFuses(packed.executable);
   assert.deepEqual(
     { ...fuses, loadBrowserProcessSpecificV8Snapshot: undefined },
@@ -51,6 +51,9 @@ test('a release has its fuses blown, and its .deb holds everything where the pol
   assert.equal(execFileSync(join(tree, helperProgram), { encoding: 'utf8' }), 'packed\n');
   const policy = readFileSync(join(tree, 'usr/share/polkit-1/actions/org.bty.flash.policy'), 'utf8');
   assert.ok(policy.includes(`>${helperProgram}<`), 'the policy names the packed program');
+  assert.equal(execFileSync(join(tree, 'usr/bin/bty-web'), { encoding: 'utf8' }), 'packed\n');
+  const ports = readFileSync(join(tree, 'usr/share/polkit-1/actions/org.bty.appliance.policy'), 'utf8');
+  assert.ok(ports.includes(`>${applianceProgram}<`), 'the other policy names the packed appliance');
   const sandbox = statSync(join(tree, 'opt/bty/chrome-sandbox'));
   assert.equal(sandbox.mode & 0o7777, 0o4755);
   assert.ok(lstatSync(join(tree, 'usr/bin/bty')).isSymbolicLink());

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { makeDeb, versionOf } from './deb.ts';
 import { billOfMaterials, checksums } from './inventory.ts';
 import { packApp } from './pack.ts';
@@ -9,10 +9,13 @@ import { packApp } from './pack.ts';
 /** `npm run app:pack`: the desktop app as a folder and as a Debian package, its checksums and bill of materials. */
 const root = join(import.meta.dirname, '..', '..');
 const output = join(root, 'dist', 'app');
-const program = join(root, 'dist', 'bin', 'bty');
+const [program, appliance] = [join(root, 'dist', 'bin', 'bty'), join(root, 'dist', 'bin', 'bty-web')];
 
-if (!existsSync(program)) execFileSync(process.execPath, [join(root, 'build', 'pack', 'build.ts'), 'bty']);
-const packed = await packApp({ output, program, debuggable: false });
+for (const path of [program, appliance]) {
+  if (existsSync(path)) continue;
+  execFileSync(process.execPath, [join(root, 'build', 'pack', 'build.ts'), basename(path)]);
+}
+const packed = await packApp({ output, program, appliance, debuggable: false });
 const version = await versionOf(join(output, 'package.json'));
 const deb = await makeDeb({ folder: packed.folder, icons: join(output, 'icons'), output, version });
 const bill = join(output, 'bty.cdx.json');
@@ -28,6 +31,7 @@ async function sizeOf(path: string): Promise<number> {
 const parts = [
   packed.folder,
   join(packed.folder, 'resources', 'bty'),
+  join(packed.folder, 'resources', 'bty-web'),
   join(packed.folder, 'resources', 'app.asar'),
   deb,
 ];

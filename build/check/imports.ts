@@ -61,7 +61,7 @@ export const rules: readonly Rule[] = [
     folder: 'app/tests',
     folders: ['build', 'shared'],
     node: true,
-    packages: ['axe-core', 'playwright-core'],
+    packages: ['axe-core', 'koffi', 'playwright-core'],
   },
   {
     folder: 'build',

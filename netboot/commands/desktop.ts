@@ -1,4 +1,5 @@
 /** `bty-web desktop`: the appliance as the desktop app runs it. It serves like any other, and speaks with the app. */
+import { desktopLine } from '../../shared/desktop/protocol.ts';
 import { ExitCode } from '../../shared/failure.ts';
 import { startAppliance } from '../appliance.ts';
 import type { Loaded } from '../config/load.ts';
@@ -11,6 +12,7 @@ export async function desktop({ config }: Loaded): Promise<ExitCode> {
   // Whoever started it may be gone: what cannot be told then is in the log.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
+  process.stdout.write(desktopLine({ kind: 'begun', pid: process.pid }));
   const appliance = await startAppliance({ config });
   const { access, log } = appliance.services;
   const port = appliance.listening.find(({ secure, plane }) => !secure && plane === 'all')?.port ?? 0;

@@ -12,4 +12,7 @@ export const announcements = [
   'opening',
   'closing',
   'show',
+  'appliance',
+  'machines',
+  'log',
 ] as const satisfies readonly Announcement[];

@@ -5,6 +5,13 @@
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
 import type { FailureReport } from '../failure.ts';
+import {
+  type ApplianceState,
+  ApplianceWish,
+  ApplianceFrame as Frame,
+  type LogLine,
+  type Machines,
+} from './appliance.ts';
 import { type BatchState, FlashRequest } from './batch.ts';
 import type { AppDisk } from './disk.ts';
 import { type AppImage, ImageChoice } from './image.ts';
@@ -43,6 +50,25 @@ export const inputs = {
   'window.close': nothing,
   /** Closes although something is being written, which ends it. */
   'window.abandon': nothing,
+  /** Closes although an appliance runs: it is left running, or stopped. */
+  'window.leave': Type.Object({ stay: Type.Boolean() }, closed),
+  /** Looks for network interfaces, and for other DHCP servers on them. */
+  'appliance.look': nothing,
+  'appliance.start': ApplianceWish,
+  'appliance.stop': nothing,
+  /** Has the person choose a folder for images. */
+  'appliance.folder': nothing,
+  /** Where the appliance's own pages are drawn. */
+  'appliance.frame': Frame,
+  'appliance.stay': Type.Object({ stay: Type.Boolean() }, closed),
+  /** Makes a new password for browsers elsewhere. */
+  'appliance.password': nothing,
+  /** Lists the machines, and tells the boot story of this one from now on. */
+  'appliance.watch': Type.Object(
+    { mac: Type.Union([Type.String({ pattern: '^[0-9a-f]{2}(:[0-9a-f]{2}){5}$' }), Type.Null()]) },
+    closed,
+  ),
+  'appliance.log': nothing,
 } as const;
 
 export type Operation = keyof typeof inputs;
@@ -92,6 +118,7 @@ export interface Hello {
   readonly batch: BatchState | null;
   readonly image: AppImage | null;
   readonly opening: Opening | null;
+  readonly appliance: ApplianceState;
 }
 
 export interface Replies {
@@ -115,6 +142,16 @@ export interface Replies {
   'history.clear': null;
   'window.close': null;
   'window.abandon': null;
+  'window.leave': null;
+  'appliance.look': null;
+  'appliance.start': null;
+  'appliance.stop': null;
+  'appliance.folder': string | null;
+  'appliance.frame': null;
+  'appliance.stay': null;
+  'appliance.password': string;
+  'appliance.watch': Machines;
+  'appliance.log': readonly LogLine[];
 }
 
 export interface Announcements {
@@ -123,10 +160,14 @@ export interface Announcements {
   settings: Settings;
   recent: readonly Recent[];
   opening: Opening;
-  /** The person wants to close the window while something is being written. */
-  closing: null;
+  /** The person wants to close the window while something is being written, or while an appliance runs. */
+  closing: 'flash' | 'appliance';
   /** A menu entry was chosen. */
-  show: 'settings' | 'history' | 'flash';
+  show: 'settings' | 'history' | 'flash' | 'appliance';
+  appliance: ApplianceState;
+  machines: Machines;
+  /** Lines that the appliance's log has more. */
+  log: readonly LogLine[];
 }
 export type Announcement = keyof Announcements;
 export type Answer<Value> =

@@ -12,6 +12,9 @@ export interface Words {
   readonly view: string;
   readonly settings: string;
   readonly history: string;
+  readonly appliance: string;
+  readonly switchPanes: string;
+  readonly imageFolder: string;
   readonly quit: string;
   readonly saveReport: string;
   readonly ended: Readonly<Record<Worst, string>>;
@@ -28,6 +31,9 @@ const en: Words = {
   view: 'View',
   settings: 'Settings…',
   history: 'History…',
+  appliance: 'Network boot…',
+  switchPanes: 'Next part of the window',
+  imageFolder: 'Folder for images',
   quit: 'Quit',
   saveReport: 'Save report',
   ended: {
@@ -49,6 +55,9 @@ const de: Words = {
   view: 'Ansicht',
   settings: 'Einstellungen…',
   history: 'Verlauf…',
+  appliance: 'Netzwerkstart…',
+  switchPanes: 'Nächster Teil des Fensters',
+  imageFolder: 'Ordner für Abbilder',
   quit: 'Beenden',
   saveReport: 'Bericht speichern',
   ended: {

@@ -37,3 +37,20 @@ const InterfaceList = Type.Object(
 export function interfacesIn(printed: unknown): readonly NetworkInterface[] | null {
   return Check(InterfaceList, printed) ? printed.interfaces : null;
 }
+
+/** The network that an address is in: `10.77.0.0/16` of 10.77.3.1 with a prefix of 16. */
+export function networkOf({ ip, prefix }: { readonly ip: string; readonly prefix: number }): string {
+  const bytes = ip.split('.').map(Number);
+  const kept = bytes.map((byte, index) => {
+    const bits = Math.min(8, Math.max(0, prefix - 8 * index));
+    return byte & (0xff << (8 - bits)) & 0xff;
+  });
+  return `${kept.join('.')}/${prefix}`;
+}
+
+/** Whether `text` is an address of a machine in the network of `own`. */
+export function holdsAddress(own: { readonly ip: string; readonly prefix: number }, text: string): boolean {
+  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(text) || text.split('.').some((byte) => Number(byte) > 255))
+    return false;
+  return networkOf({ ip: text, prefix: own.prefix }) === networkOf(own);
+}

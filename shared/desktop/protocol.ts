@@ -26,6 +26,8 @@ export const DesktopRequest = Type.Union([
 export type DesktopRequest = Static<typeof DesktopRequest>;
 
 export const DesktopReply = Type.Union([
+  /** The first line: it has its rights, and starts. */
+  Type.Object({ kind: Type.Literal('begun'), pid: Type.Integer({ minimum: 1 }) }, strict),
   Type.Object(
     {
       kind: Type.Literal('listening'),

@@ -1,6 +1,6 @@
 import { ExitCode, entry, type None } from './entry.ts';
 
-const { failed } = ExitCode;
+const { failed, needsRoot, cancelled } = ExitCode;
 
 /** The desktop app, between its window and the program that does the work. */
 export const appFailures = {
@@ -45,5 +45,77 @@ export const appFailures = {
     400,
     (d) => `The window asked for something that it may not: ${d.problem}.`,
     'Close the app and open it again.',
+  ),
+  APPLIANCE_ENDED: entry<{ said: string }>(
+    failed,
+    502,
+    (d) => `The appliance ended by itself; the last thing it said was: ${d.said}`,
+    'It is started again after a while. Its log says more.',
+  ),
+  APPLIANCE_SILENT: entry<{ seconds: number }>(
+    failed,
+    502,
+    (d) => `The appliance was started and did not answer within ${d.seconds} seconds.`,
+    'It was ended and is started again. Its log says more.',
+  ),
+  APPLIANCE_NOT_HERE: entry<{ platform: string }>(
+    failed,
+    501,
+    (d) => `The app cannot run an appliance on ${d.platform}.`,
+    'Run bty-web on a machine with Linux.',
+  ),
+  APPLIANCE_RUNS: entry<None>(
+    failed,
+    409,
+    () => 'The appliance runs already.',
+    'Stop it first, then start it with other settings.',
+  ),
+  INTERFACE_UNPLUGGED: entry<{ interface: string }>(
+    failed,
+    503,
+    (d) => `${d.interface} has no link: its cable is out, or nothing is switched on at the other end.`,
+    'Plug the cable in. The appliance goes on by itself when the link is back.',
+  ),
+  INTERFACE_DOWN: entry<{ interface: string }>(
+    failed,
+    503,
+    (d) => `${d.interface} is switched off.`,
+    'Switch it on in the network settings of this system. The appliance goes on by itself then.',
+  ),
+  IMAGE_FOLDER_UNUSABLE: entry<{ path: string; problem: string }>(
+    failed,
+    409,
+    (d) => `Images cannot be kept in ${d.path}: ${d.problem}.`,
+    'Choose another folder.',
+  ),
+  PORTS_DENIED: entry<None>(
+    needsRoot,
+    403,
+    () => 'The policy of this system does not let this user open the ports of network boot.',
+    'Ask an administrator of this machine. Nothing was started.',
+  ),
+  PORTS_WRONG_PASSWORD: entry<None>(
+    needsRoot,
+    403,
+    () => 'Permission to open the ports of network boot was not given: the password was wrong.',
+    'Try again with the password of an administrator. Nothing was started.',
+  ),
+  PORTS_DISMISSED: entry<None>(
+    cancelled,
+    499,
+    () => 'The question for permission was closed.',
+    'Start again and confirm it. Nothing was started.',
+  ),
+  PORTS_NO_AGENT: entry<None>(
+    needsRoot,
+    501,
+    () => 'Nobody could be asked for permission: this session has no polkit authentication agent.',
+    'Start one (desktops bring one along; in a terminal: pkttyagent), or run "sudo bty-web".',
+  ),
+  PORTS_UNAVAILABLE: entry<{ problem: string }>(
+    needsRoot,
+    501,
+    (d) => `Permission to open the ports of network boot cannot be asked for here: ${d.problem}.`,
+    'Install polkit (pkexec), or run "sudo bty-web".',
   ),
 } as const;

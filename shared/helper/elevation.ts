@@ -3,6 +3,8 @@ import { type Failure, failure } from '../failure.ts';
 
 /** Path of the action file's `exec.path` annotation: where packages put the executable of the helper. */
 export const helperProgram = '/opt/bty/resources/bty';
+/** The same for the executable of the appliance. */
+export const applianceProgram = '/opt/bty/resources/bty-web';
 
 export interface PkexecEnd {
   readonly code: number | null;
@@ -11,8 +13,9 @@ export interface PkexecEnd {
   readonly stderr: string;
 }
 
-/** Action of the policy file. */
+/** Actions of the policy files. */
 export const helperAction = 'org.bty.flash';
+export const applianceAction = 'org.bty.appliance';
 
 /**
  * The failure that `end` stands for, where it was pkexec that ended and not the program that it started: call this
@@ -34,4 +37,28 @@ export function pkexecFailure({ code, signal, stderr }: PkexecEnd, pkcheck: numb
   if (code === 127) return failure('ELEVATION_UNAVAILABLE', { problem: last || 'pkexec failed' });
   const how = signal === null ? `status ${code}` : `signal ${signal}`;
   return failure('HELPER_ENDED', { said: last || how });
+}
+
+/** What `pkexecFailure` found, where it was not disks but low ports that were asked for. */
+export function portsFailure(found: Failure): Failure {
+  switch (found.code) {
+    case 'ELEVATION_DENIED':
+      return failure('PORTS_DENIED', {}, found);
+    case 'ELEVATION_WRONG_PASSWORD':
+      return failure('PORTS_WRONG_PASSWORD', {}, found);
+    case 'ELEVATION_DISMISSED':
+      return failure('PORTS_DISMISSED', {}, found);
+    case 'ELEVATION_NO_AGENT':
+      return failure('PORTS_NO_AGENT', {}, found);
+    case 'ELEVATION_UNAVAILABLE':
+      return failure(
+        'PORTS_UNAVAILABLE',
+        { problem: String(found.details.problem ?? 'pkexec failed') },
+        found,
+      );
+    case 'HELPER_ENDED':
+      return failure('APPLIANCE_ENDED', { said: String(found.details.said ?? 'nothing.') }, found);
+    default:
+      return found;
+  }
 }

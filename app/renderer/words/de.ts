@@ -1,7 +1,14 @@
+import { applianceDe } from './appliance/de.ts';
 import type { Texts } from './en.ts';
 
 export const de: Texts = {
-  nav: { label: 'Teile der App', flash: 'Schreiben', history: 'Verlauf', settings: 'Einstellungen' },
+  nav: {
+    label: 'Teile der App',
+    flash: 'Schreiben',
+    history: 'Verlauf',
+    settings: 'Einstellungen',
+    appliance: 'Netzwerkstart',
+  },
   common: {
     cancel: 'Abbrechen',
     close: 'Schließen',
@@ -224,5 +231,6 @@ export const de: Texts = {
     stay: 'Weiter schreiben',
     leave: 'Abbrechen und schließen',
   },
+  appliance: applianceDe,
   failures: { unexpected: 'Etwas ist schiefgegangen', copy: 'Kopieren' },
 };

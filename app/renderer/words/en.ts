@@ -1,5 +1,12 @@
+import { applianceEn } from './appliance/en.ts';
 export const en = {
-  nav: { label: 'Parts of the app', flash: 'Flash', history: 'History', settings: 'Settings' },
+  nav: {
+    label: 'Parts of the app',
+    flash: 'Flash',
+    history: 'History',
+    settings: 'Settings',
+    appliance: 'Network boot',
+  },
   common: {
     cancel: 'Cancel',
     close: 'Close',
@@ -219,6 +226,7 @@ export const en = {
     stay: 'Keep writing',
     leave: 'Cancel and close',
   },
+  appliance: applianceEn,
   failures: { unexpected: 'Something went wrong', copy: 'Copy' },
 };
 export type Texts = typeof en;

@@ -4,6 +4,7 @@ set -e
 app=/opt/bty
 ln -sf "$app/bty-app" /usr/bin/bty-app
 ln -sf "$app/resources/bty" /usr/bin/bty
+ln -sf "$app/resources/bty-web" /usr/bin/bty-web
 for policy in "$app"/resources/linux/*.policy; do
   if [ -e "$policy" ]; then install -D -m 644 "$policy" "/usr/share/polkit-1/actions/${policy##*/}"; fi
 done
