@@ -148,7 +148,7 @@ class Agent {
     const { attempts, first_seconds, most_seconds } = plan.retry;
     for (let attempt = 1; ; attempt++) {
       const tried = await this.#attempt(plan, attempt);
-      if (tried.kind === 'done') return this.#leave(plan.after, false);
+      if (tried.kind === 'done') return this.#leave(tried.after, false);
       const { failed } = tried;
       if (failed.code === 'PLAN_WITHDRAWN') {
         machine.screen.alarm(failed.message, failed.advice);
@@ -182,7 +182,8 @@ class Agent {
     plan: FlashPlanMessage,
     attempt: number,
   ): Promise<
-    { readonly kind: 'done' } | { readonly kind: 'failed'; readonly step: Step; readonly failed: Failure }
+    | { readonly kind: 'done'; readonly after: After }
+    | { readonly kind: 'failed'; readonly step: Step; readonly failed: Failure }
   > {
     const { appliance, machine, allowLoop, signal } = this.#options;
     const { screen } = machine;
@@ -219,14 +220,17 @@ class Agent {
       step = 'finishing';
       reporter.tell({ step, bytes: result.imageBytes, total: result.imageBytes, rate: null, disk: named });
       const began = performance.now();
-      const notices = await finish({
-        disk,
-        allowLoop,
-        grow: plan.grow,
-        bootEntry: plan.boot_entry,
-        title: plan.image.name,
-        signal: together,
-      });
+      const notices = [
+        ...(await finish({
+          disk,
+          allowLoop,
+          grow: plan.grow,
+          bootEntry: plan.boot_entry,
+          title: plan.image.name,
+          signal: together,
+        })),
+      ];
+      const after = await this.#following(plan, disk, notices, together);
       for (const notice of notices) screen.say(notice);
       // No progress may arrive after the final word.
       await reporter.close();
@@ -241,10 +245,10 @@ class Agent {
         verified: result.verified,
         disk: { path: disk.path, serial: disk.serial, size_bytes: disk.size_bytes },
         seconds: rounded(seconds),
-        after: plan.after === 'kexec' ? 'reboot' : plan.after,
+        after,
         notices: notices.slice(0, 64).map((notice) => notice.slice(0, 1000)),
       });
-      return { kind: 'done' };
+      return { kind: 'done', after };
     } catch (error) {
       signal.throwIfAborted();
       return {
@@ -255,6 +259,20 @@ class Agent {
     } finally {
       await reporter.close();
     }
+  }
+
+  /** What follows: what the plan says, but no kernel is started that could not be loaded. */
+  async #following(
+    { after }: FlashPlanMessage,
+    disk: LocalDisk,
+    notices: string[],
+    signal: AbortSignal,
+  ): Promise<After> {
+    if (after !== 'kexec') return after;
+    const problem = await this.#options.machine.loadKernel(disk.path, signal);
+    if (problem === null) return 'kexec';
+    notices.push(`The kernel of the disk could not be started directly, so the machine reboots: ${problem}.`);
+    return 'reboot';
   }
 
   #show(
@@ -300,7 +318,7 @@ class Agent {
     const words = {
       reboot: 'Rebooting.',
       poweroff: 'Switching off.',
-      kexec: 'Rebooting (kexec is not built in).',
+      kexec: 'Starting the kernel of the disk.',
     };
     machine.screen.say(words[after]);
     await machine.leave(after);

@@ -8,6 +8,7 @@ import { runTool } from '../disk/tool.ts';
 import { readPartitionTable } from '../inspect/partitions.ts';
 import { fitTable } from './gpt.ts';
 import type { LocalDisk } from './inventory.ts';
+import { growFileSystem } from './partitions.ts';
 
 export interface FinishOptions {
   readonly disk: LocalDisk;
@@ -49,6 +50,7 @@ export async function finish(options: FinishOptions): Promise<readonly string[]>
   } catch (error) {
     notices.push(`The partition table could not be fitted to the disk: ${asFailure(error).message}`);
   }
+  if (options.grow) notices.push(...(await growFileSystem(options.disk.path, options.signal)));
   if (options.bootEntry.kind !== 'none') notices.push(await bootEntry(options, esp));
   return notices;
 }

@@ -2,8 +2,10 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { After } from '../../shared/contract/agent.ts';
+import { asFailure } from '../../shared/failure.ts';
 import { names } from '../disk/kernel.ts';
 import { runTool } from '../disk/tool.ts';
+import { loadKernel, startKernel } from './kexec.ts';
 import { Screen } from './screen.ts';
 
 export interface Machine {
@@ -16,7 +18,11 @@ export interface Machine {
   readonly settleMilliseconds: number;
   /** Milliseconds to wait for a disk that a plan names. */
   readonly diskMilliseconds: number;
-  /** Says what the first process shall do when the agent ends. */
+  /**
+   * Gets the kernel of the flashed disk ready for `leave('kexec')`. Resolves null when it is, else why it is not.
+   */
+  loadKernel(disk: string, signal: AbortSignal): Promise<string | null>;
+  /** Says what the first process shall do when the agent ends; with `kexec` ends everything at once. */
   leave(next: After | 'shell'): Promise<void>;
 }
 
@@ -50,9 +56,17 @@ export async function liveMachine(): Promise<Machine> {
         await pause(100, undefined, { signal });
       }
     },
+    loadKernel,
     async leave(next) {
-      // kexec needs the kernel out of the image's own file system; without that a reboot does the same, slower.
+      // Should the loaded kernel not start, the firmware starts the disk.
       await writeFile('/run/bty/next', next === 'kexec' ? 'reboot' : next);
+      if (next !== 'kexec') return;
+      await runTool({ tool: 'sync', args: [], purpose: 'leave nothing unwritten', timeout: 60_000 });
+      try {
+        startKernel();
+      } catch (error) {
+        screen.say(`The kernel of the disk did not start: ${asFailure(error).message}`);
+      }
     },
   };
 }
@@ -66,6 +80,9 @@ export function otherMachine(): Machine {
     diskMilliseconds: 0,
     setClock() {},
     async devicesReady() {},
+    async loadKernel() {
+      return 'this is no live system';
+    },
     async leave(next) {
       screen.say(`The live system would now go on with: ${next}.`);
     },

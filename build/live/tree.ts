@@ -67,7 +67,7 @@ export class Tree {
 }
 
 /** Programs of Debian that the agent calls, by the path in their package. */
-const programs = ['bin/lsblk', 'usr/bin/efibootmgr'];
+const programs = ['bin/lsblk', 'usr/bin/efibootmgr', 'sbin/e2fsck', 'sbin/resize2fs'];
 
 export interface SystemParts {
   readonly packages: readonly Package[];
