@@ -186,7 +186,7 @@ test(
   'an appliance that is away in the middle is waited for, and the end is told to it when it is back',
   { skip },
   setting(async ({ disk, size, image, appliance, start }) => {
-    appliance.rate = 3 * MiB;
+    appliance.rate = MiB / 2;
     appliance.plans = [appliance.flashPlan(size)];
     const agent = start();
     await appliance.hears('progress', ({ step, bytes }: Progress) => step === 'writing' && bytes > 0);
@@ -299,7 +299,7 @@ test(
   'a machine that loses its power in the middle has a blank disk, and flashes it whole at the next boot',
   { skip },
   setting(async ({ disk, size, image, appliance, start }) => {
-    appliance.rate = 3 * MiB;
+    appliance.rate = MiB / 2;
     appliance.plans = [appliance.flashPlan(size)];
     const first = start();
     await appliance.hears('progress', ({ step, bytes }: Progress) => step === 'writing' && bytes >= 2 * MiB);
