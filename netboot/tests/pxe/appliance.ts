@@ -1,6 +1,7 @@
 /** Our appliance in the lab, spoken to as scripts do. */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { patience } from './guest.ts';
 import type { Lab, LabProcess, Reply } from './lab.ts';
 import { tail } from './lab.ts';
 import { builtLive } from './live.ts';
@@ -152,7 +153,7 @@ export class LabAppliance {
     seconds: number,
     fits: (machine: MachineView) => boolean,
   ): Promise<MachineView> {
-    const limit = performance.now() + seconds * 1000;
+    const limit = performance.now() + seconds * patience * 1000;
     let last: MachineView | null = null;
     while (performance.now() < limit) {
       last = await this.machine(mac);

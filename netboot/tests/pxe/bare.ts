@@ -11,7 +11,6 @@ import { zstdDecompressSync } from 'node:zlib';
 import { type CpioEntry, cpio } from '../../../shared/archive/cpio.ts';
 
 const execute = promisify(execFile);
-/** In the order in which they are loaded. */
 const drivers = [
   ...['virtio', 'virtio_ring', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci'],
   ...['failover', 'net_failover', 'virtio_net', 'virtio_blk'],
@@ -22,14 +21,19 @@ export interface BareOptions {
   readonly live: string;
   /** Shell script that runs when the network has its address in `$ip` and the server in `$server`. */
   readonly script: string;
+  /** Further drivers, in the order in which they are loaded. */
+  readonly drivers?: readonly string[];
   /** Further files: path in the archive, path on this machine. */
   readonly files?: ReadonlyMap<string, string>;
 }
 
 /** Writes the archive to `to`, not packed. */
-export async function makeBare(to: string, { live, script, files = new Map() }: BareOptions): Promise<void> {
+export async function makeBare(
+  to: string,
+  { live, script, drivers: more = [], files = new Map() }: BareOptions,
+): Promise<void> {
   const busybox = await readFile('/bin/busybox').catch(() => readFile('/usr/bin/busybox'));
-  const modules = await modulesOf(live);
+  const modules = await modulesOf(live, [...drivers, ...more]);
   const folder = (name: string): CpioEntry => ({ kind: 'directory', name, mode: 0o755 });
   const file = (name: string, content: Uint8Array): CpioEntry => {
     return { kind: 'file', name, mode: 0o755, content };
@@ -52,13 +56,14 @@ export async function makeBare(to: string, { live, script, files = new Map() }: 
   await writeFile(to, cpio(entries));
 }
 
+/** Which driver needs which differs between kernels, so they are loaded in two rounds. */
 const init = (modules: readonly string[]): string => `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
-for each in ${modules.join(' ')}; do insmod /modules/$each.ko; done
+for each in ${modules.join(' ')} ${modules.join(' ')}; do insmod /modules/$each.ko 2>/dev/null; done
 ip link set lo up
 ip link set eth0 up
 udhcpc -q -n -t 10 -T 1 -i eth0 -s /lease >/dev/null 2>&1
@@ -77,27 +82,28 @@ interface Module {
 }
 
 /** The drivers out of the live system, so that both run the very same kernel and modules. */
-async function modulesOf(live: string): Promise<readonly Module[]> {
+async function modulesOf(live: string, wanted: readonly string[]): Promise<readonly Module[]> {
   const manifest = JSON.parse(await readFile(join(live, 'manifest.json'), 'utf8')) as {
     layers: { name: string; packed_bytes: number }[];
   };
   const initrd = await readFile(join(live, 'initrd'));
   let at = 0;
   for (const { name, packed_bytes } of manifest.layers) {
-    if (name === 'drivers') return unpacked(zstdDecompressSync(initrd.subarray(at, at + packed_bytes)));
+    if (name === 'drivers')
+      return unpacked(zstdDecompressSync(initrd.subarray(at, at + packed_bytes)), wanted);
     at += packed_bytes + (-packed_bytes & 511);
   }
   throw new Error('the live system has no drivers');
 }
 
-async function unpacked(archive: Uint8Array): Promise<readonly Module[]> {
+async function unpacked(archive: Uint8Array, wanted: readonly string[]): Promise<readonly Module[]> {
   const folder = await mkdtemp(join(tmpdir(), 'bty-bare-'));
   try {
     await writeFile(join(folder, 'archive'), archive);
     await execute('cpio', ['--extract', '--make-directories', '--quiet', '-F', 'archive'], { cwd: folder });
     const files = await readdir(folder, { recursive: true });
     const found: Module[] = [];
-    for (const name of drivers) {
+    for (const name of wanted) {
       const file = files.find(
         (each) => each.endsWith(`/${name}.ko`) || each.endsWith(`/${name.replaceAll('_', '-')}.ko`),
       );

@@ -13,7 +13,7 @@ import { agentStarts, noScene, Scene } from './scene.ts';
 
 const execute = promisify(execFile);
 const skip = noScene() || (process.env.BTY_PXE === 'all' ? false : 'takes an hour: npm run test:pxe runs it');
-const timeout = 900_000;
+const timeout = 2_400_000;
 
 describe('faults', { skip }, () => {
   let scene: Scene;

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { agentStarts, noScene, Scene } from './scene.ts';
 
 const skip = noScene() || (process.env.BTY_PXE === 'all' ? false : 'npm run test:pxe runs it');
-const timeout = 900_000;
+const timeout = 2_400_000;
 
 describe('UEFI HTTP boot', { skip }, () => {
   let scene: Scene;

@@ -36,6 +36,9 @@ export interface GuestOptions {
   readonly more?: readonly string[];
 }
 
+/** Limits are those of an idle machine; one that is busy with other things gets this many times as long. */
+export const patience = 3;
+
 /** Where Debian puts the firmware for UEFI. */
 export const ovmf = { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', variables: '/usr/share/OVMF/OVMF_VARS_4M.fd' };
 
@@ -97,7 +100,7 @@ export class Guest {
 
   /** Resolves when `what` stands on the console after what was awaited before; rejects when it does not come in time. */
   async sees(what: RegExp, seconds: number, stage?: string): Promise<RegExpExecArray> {
-    const limit = performance.now() + seconds * 1000;
+    const limit = performance.now() + seconds * patience * 1000;
     for (;;) {
       const found = what.exec(this.console.slice(this.#read));
       if (found) {
@@ -115,7 +118,7 @@ export class Guest {
 
   /** Resolves when the machine has switched itself off. */
   async ended(seconds: number): Promise<void> {
-    const limit = performance.now() + seconds * 1000;
+    const limit = performance.now() + seconds * patience * 1000;
     while (!this.#ended) {
       const left = limit - performance.now();
       if (left <= 0) throw this.#missed(/power off/, `not within ${seconds} s`);

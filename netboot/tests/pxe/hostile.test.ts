@@ -17,7 +17,7 @@ import { agentStarts, noScene, Scene } from './scene.ts';
 
 const execute = promisify(execFile);
 const skip = noScene() || (process.env.BTY_PXE === 'all' ? false : 'npm run test:pxe runs it');
-const timeout = 900_000;
+const timeout = 2_400_000;
 const slowly = { writeRate: 2 << 20 };
 
 describe('hostile surroundings', { skip }, () => {
@@ -255,7 +255,7 @@ sleep 1000`;
 
 /** The events of all failed tries, when the machine has given up. */
 async function givenUp(scene: Scene, mac: string): Promise<readonly EventView[]> {
-  for (let tries = 0; tries < 600; tries++) {
+  for (let tries = 0; tries < 2400; tries++) {
     const failures = (await scene.appliance.events(mac)).filter(({ kind }) => kind === 'machine.failed');
     if (failures.some(({ details }) => details?.again_in === null)) return failures;
     await pause(500);

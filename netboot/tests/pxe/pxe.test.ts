@@ -12,12 +12,12 @@ describe('an appliance that leases addresses', { skip }, () => {
     async () => {
       scene = await Scene.make({ dhcp: 'full' });
     },
-    { timeout: 590_000 },
+    { timeout: 1_200_000 },
   );
   after(() => scene?.close());
 
   test('BIOS: an unknown machine is discovered, bound, flashed, and runs from its disk ever after', {
-    timeout: 590_000,
+    timeout: 1_200_000,
   }, async () => {
     const mac = '52:54:00:77:00:01';
     const target = scene.disk('bios');
@@ -44,7 +44,7 @@ describe('an appliance that leases addresses', { skip }, () => {
   });
 
   test('a disk with another serial number is not written; the machine says so, and flashes when the binding is corrected', {
-    timeout: 590_000,
+    timeout: 1_200_000,
   }, async () => {
     const mac = '52:54:00:77:00:02';
     const target = scene.disk('serial', { bus: 'ahci' });
@@ -79,7 +79,7 @@ describe('an appliance that leases addresses', { skip }, () => {
   });
 
   test('power that fails in the middle leaves a blank disk that is never called deployed; the next boot flashes it whole', {
-    timeout: 590_000,
+    timeout: 1_200_000,
   }, async () => {
     const mac = '52:54:00:77:00:03';
     const target = scene.disk('power', { bus: 'nvme' });
@@ -127,12 +127,12 @@ describe('an appliance beside another DHCP server', { skip }, () => {
     async () => {
       scene = await Scene.make({ dhcp: 'proxy' });
     },
-    { timeout: 590_000 },
+    { timeout: 1_200_000 },
   );
   after(() => scene?.close());
 
   test('UEFI: an unknown machine is discovered, bound, flashed, and runs from its disk ever after', {
-    timeout: 590_000,
+    timeout: 1_200_000,
   }, async () => {
     const mac = '52:54:00:77:00:11';
     // Larger than the image, so that the backup of its partition table has to move.
