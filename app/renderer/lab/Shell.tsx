@@ -4,12 +4,13 @@ import { Link, Redirect, Route, Switch, useLocation } from 'wouter';
 import { ClockIcon, CrossIcon, GearIcon, ImageIcon, Mark } from '../icons.tsx';
 import { Button, IconButton } from '../parts/Button.tsx';
 import { Note } from '../parts/Note.tsx';
-import { ExitIcon, HomeIcon, MachineIcon, NetworkIcon } from './icons.tsx';
+import { ExitIcon, HomeIcon, MachineIcon, NetworkIcon, TaskIcon } from './icons.tsx';
 import { Keys } from './Keys.tsx';
 import { MachinesPage } from './pages/MachinesPage.tsx';
 import { RefusalText } from './parts/Refused.tsx';
 import { useLab } from './store.ts';
 
+const TasksPage = lazy(async () => ({ default: (await import('./pages/TasksPage.tsx')).TasksPage }));
 const MachinePage = lazy(async () => ({ default: (await import('./pages/MachinePage.tsx')).MachinePage }));
 const NowherePage = lazy(async () => ({ default: (await import('./pages/NowherePage.tsx')).NowherePage }));
 
@@ -18,6 +19,7 @@ export const places = [
   ['machines', MachineIcon],
   ['images', ImageIcon],
   ['boot', NetworkIcon],
+  ['tasks', TaskIcon],
   ['events', ClockIcon],
   ['settings', GearIcon],
 ] as const satisfies readonly (readonly [string, ComponentType<{ readonly size?: number }>])[];
@@ -66,6 +68,7 @@ function Pages() {
       <Route path="/machines">
         <MachinesPage />
       </Route>
+      <Route path="/tasks" component={TasksPage} />
       <Route path="/machines/:mac">
         {({ mac }) => <MachinePage key={mac} mac={decodeURIComponent(mac)} />}
       </Route>

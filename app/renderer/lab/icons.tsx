@@ -19,6 +19,11 @@ export const NetworkIcon = icon(
   path('M9 3.500h6v5H9zM3.500 15.500h6v5h-6zM14.500 15.500h6v5h-6z'),
   path('M12 8.500v3.500M6.500 15.500V12h11v3.500'),
 );
+export const TaskIcon = icon(
+  path(
+    'M4 6l2 2 3-3.500M4 12.500l2 2 3-3.500M4 19l2 2 3-3.500M12.500 7h7.500M12.500 13.500h7.500M12.500 20h7.500',
+  ),
+);
 export const SearchIcon = icon(ring(10.5, 10.5, 6), path('M15 15l5 5'));
 export const FilterIcon = icon(path('M4 6h16M7 12h10M10 18h4'));
 export const UploadIcon = icon(path('M12 15V4.500M7.500 9 12 4.500 16.500 9'), path('M5 19.500h14'));

@@ -1,4 +1,5 @@
 import type { LabTexts } from './en.ts';
+import { taskWords } from './tasks/de.ts';
 
 export const lab: LabTexts = {
   title: 'bty appliance',
@@ -8,6 +9,7 @@ export const lab: LabTexts = {
     machines: 'Machines',
     images: 'Images',
     boot: 'Boot',
+    tasks: 'Aufgaben',
     events: 'Events',
     settings: 'Settings',
     skip: 'Skip to the page',
@@ -339,10 +341,5 @@ export const lab: LabTexts = {
     speed: '{{speed}} Mbit/s',
     problems: 'Problems',
   },
-  task: {
-    title: 'Task after the flash',
-    none: 'No task runs after a flash.',
-    last: 'Last run',
-    state: 'State',
-  },
+  task: taskWords,
 };

@@ -1,3 +1,5 @@
+import { taskWords } from './tasks/en.ts';
+
 /** Words of the appliance's pages. */
 export const lab = {
   title: 'bty appliance',
@@ -7,6 +9,7 @@ export const lab = {
     machines: 'Machines',
     images: 'Images',
     boot: 'Boot',
+    tasks: 'Tasks',
     events: 'Events',
     settings: 'Settings',
     skip: 'Skip to the page',
@@ -338,11 +341,6 @@ export const lab = {
     speed: '{{speed}} Mbit/s',
     problems: 'Problems',
   },
-  task: {
-    title: 'Task after the flash',
-    none: 'No task runs after a flash.',
-    last: 'Last run',
-    state: 'State',
-  },
+  task: taskWords,
 };
 export type LabTexts = typeof lab;

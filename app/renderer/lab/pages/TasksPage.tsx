@@ -1,0 +1,167 @@
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Link, useSearchParams } from 'wouter';
+import type { TaskStatus } from '../../../../shared/contract/task.ts';
+import { Button } from '../../parts/Button.tsx';
+import { Note } from '../../parts/Note.tsx';
+import '../styles/task.css';
+import { askAgain, attempt, useAnswer } from '../answer.ts';
+import { ask } from '../api.ts';
+import { Confirm } from '../parts/Confirm.tsx';
+import { Card, Page } from '../parts/Page.tsx';
+import { Pick } from '../parts/Pick.tsx';
+import { Refused } from '../parts/Refused.tsx';
+import { Time } from '../parts/Time.tsx';
+import { useLab } from '../store.ts';
+import { TaskEditor } from '../TaskEditor.tsx';
+
+/** The key, the task files, and what became of the tasks. */
+export function TasksPage() {
+  const { t } = useTranslation();
+  const [editing, setEditing] = useState<{ readonly name: string | null } | null>(null);
+  const operates = useLab(({ scope }) => scope !== 'read');
+  return (
+    <Page
+      title={t('lab.task.page')}
+      actions={
+        operates ? (
+          <Button look="primary" onPress={() => setEditing({ name: null })}>
+            {t('lab.task.add')}
+          </Button>
+        ) : null
+      }
+    >
+      {editing === null ? null : (
+        <TaskEditor key={editing.name ?? ''} name={editing.name} onClose={() => setEditing(null)} />
+      )}
+      <div className="columns">
+        <div className="column-main">
+          <Runs />
+        </div>
+        <div className="column-side">
+          <Files onEdit={(name) => setEditing({ name })} />
+          <KeyCard />
+        </div>
+      </div>
+    </Page>
+  );
+}
+
+const wanted = ['all', 'failed', 'running'] as const;
+
+function Runs() {
+  const { t } = useTranslation();
+  const [search, setSearch] = useSearchParams();
+  const which = wanted.find((each) => each === search.get('show')) ?? 'all';
+  const status: TaskStatus | undefined = which === 'all' ? undefined : which;
+  const { value, refusal, again } = useAnswer(
+    `task runs of ${which}`,
+    () => ask('GET /tasks/runs', { query: { limit: 100, ...(status === undefined ? {} : { status }) } }),
+    ['machine'],
+  );
+  return (
+    <Card title={t('lab.task.runs')}>
+      <Pick
+        label={t('lab.task.which')}
+        value={which}
+        options={wanted.map((key) => ({ key, text: t(`lab.task.${key}`) }))}
+        onChange={(key) => setSearch(key === 'all' ? {} : { show: key }, { replace: true })}
+      />
+      {refusal === null ? null : <Refused refusal={refusal} again={again} />}
+      {value?.runs.length === 0 ? (
+        <p className="quiet">{which === 'failed' ? t('lab.task.noFailed') : t('lab.task.noRuns')}</p>
+      ) : null}
+      <ul className="parts">
+        {value?.runs.map((run) => (
+          <li key={run.id} className="part">
+            <div className="part-words">
+              <p>
+                <Link href={`/machines/${run.mac}`} className="link">
+                  {run.mac}
+                </Link>{' '}
+                {run.task_ref}{' '}
+                <span className={`task-state task-state-${run.status}`}>
+                  {run.stage === 'ended'
+                    ? t(`lab.task.states.${run.status}`)
+                    : t(`lab.task.stages.${run.stage}`)}
+                </span>{' '}
+                <Time at={run.started_at === null ? null : run.started_at * 1000} style="short" />
+              </p>
+              {run.error === null ? null : <p>{run.error}</p>}
+              {run.advice === null || run.error === null ? null : <p className="quiet">{run.advice}</p>}
+            </div>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+function Files({ onEdit }: { readonly onEdit: (name: string) => void }) {
+  const { t } = useTranslation();
+  const { value } = useAnswer('task files', () => ask('GET /tasks/library'), ['event']);
+  return (
+    <Card title={t('lab.task.library')}>
+      {value?.tasks.length === 0 ? <p className="quiet">{t('lab.task.noFiles')}</p> : null}
+      <ul className="parts">
+        {value?.tasks.map(({ name, version, summary }) => (
+          <li key={name} className="part">
+            <div className="part-words">
+              <p>
+                <strong>{name}</strong> <span className="quiet">{t('lab.task.version', { version })}</span>
+              </p>
+              <p className="quiet">{summary}</p>
+            </div>
+            <Button look="quiet" aria-label={t('lab.task.edit', { name })} onPress={() => onEdit(name)}>
+              {t('lab.common.details')}
+            </Button>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+function KeyCard() {
+  const { t } = useTranslation();
+  const [asking, setAsking] = useState(false);
+  const { value: key, refusal } = useAnswer('task key', () => ask('GET /tasks/key'), ['event']);
+  const isAdmin = useLab(({ scope }) => scope === 'admin');
+  const make = () =>
+    attempt(async () => {
+      await ask('POST /tasks/key');
+      askAgain('task key');
+    });
+  const copy = async (text: string) => {
+    await navigator.clipboard.writeText(text);
+    useLab.getState().say('good', 'lab.common.copied');
+  };
+  return (
+    <Card title={t('lab.task.key')}>
+      <p className="quiet">{t('lab.task.keyText')}</p>
+      {refusal === null ? null : <Refused refusal={refusal} />}
+      {key === null ? (
+        <>
+          <Note kind="info">{t('lab.task.keyOff')}</Note>
+          {isAdmin ? <Button onPress={() => setAsking(true)}>{t('lab.task.makeKey')}</Button> : null}
+        </>
+      ) : null}
+      {key ? (
+        <>
+          <p className="mono task-print">{key.public}</p>
+          <Button onPress={() => void copy(key.public)}>{t('lab.task.copyKey')}</Button>
+        </>
+      ) : null}
+      {asking ? (
+        <Confirm
+          title={t('lab.task.makeTitle')}
+          act={t('lab.task.makeKey')}
+          onAct={make}
+          onClose={() => setAsking(false)}
+        >
+          <p>{t('lab.task.makeText')}</p>
+        </Confirm>
+      ) : null}
+    </Card>
+  );
+}
