@@ -29,7 +29,8 @@ export class Guard {
     this.#child = spawn(process.execPath, [...itself, 'tui-guard', modes], {
       // A session of its own: it outlives the hang-up, and no job control keeps it from the terminal.
       detached: true,
-      stdio: ['pipe', 1, 0],
+      // Not as its own standard streams: Node.js gives those the modes again that they had when it began.
+      stdio: ['pipe', 'ignore', 'ignore', 1, 0],
     });
     this.#child.on('error', () => {});
     this.#child.stdin?.on('error', () => {});
@@ -42,16 +43,16 @@ export class Guard {
   }
 }
 
-/** `bty tui-guard`: standard input is the pipe, output and error output are the terminal. */
+/** `bty tui-guard`: standard input is the pipe, descriptors 3 and 4 are the terminal's output and input. */
 export const runGuard: Command<'tui-guard'> = async ({ modes }) => {
   let told = '';
   for await (const piece of process.stdin.setEncoding('utf8')) told += piece as string;
   if (told === well) return ExitCode.ok;
   try {
-    writeSync(1, leaveScreen);
+    writeSync(3, leaveScreen);
   } catch {
     // The terminal is gone with the program.
   }
-  if (/^[0-9a-f:]+$/.test(modes)) spawnSync('stty', [modes], { stdio: [2, 'ignore', 'ignore'] });
+  if (/^[0-9a-f:]+$/.test(modes)) spawnSync('stty', [modes], { stdio: [4, 'ignore', 'ignore'] });
   return ExitCode.ok;
 };

@@ -25,16 +25,6 @@ async function withImages(use: (folder: string, image: Buffer) => Promise<void>)
 
 const line = (shown: string, what: RegExp): string => shown.split('\n').find((each) => what.test(each)) ?? '';
 
-/** Moves the cursor onto the disk at `path`. */
-async function toDisk(window: Window, path: string): Promise<void> {
-  await window.press('2', 'Home');
-  await window.until(`the cursor is on ${path}`, async () => {
-    if (line(await window.screen(), new RegExp(`^>.. ?${path} `)) !== '') return true;
-    await window.press('Down');
-    return null;
-  });
-}
-
 test(
   'image, disk, review, write: the image is on the disk, read back, and the terminal is as it was',
   { skip },
@@ -45,7 +35,7 @@ test(
           await window.sees(/^> {2}alpine\.img\.zst {2,}img\.zst/m);
           await window.press('Enter');
           await window.sees(/Now pick the disk/);
-          await toDisk(window, disk.path);
+          await window.toDisk(disk.path);
           await window.press('Enter');
           await window.sees(/\[ Flash! \]/);
           await window.press('Enter');
@@ -82,7 +72,7 @@ test('filter, unusable disks with their reasons, a disk that is too small, and t
         await window.sees(/1 of 3/);
         await window.press('Enter', 'Enter');
         await window.sees(/zz-large\.img is picked/);
-        await toDisk(window, disk.path);
+        await window.toDisk(disk.path);
         const shown = await window.sees(/! /);
         assert.match(line(shown, new RegExp(`^>.. ?${disk.path}`)), /read-only/);
         assert.match(
@@ -185,7 +175,7 @@ test(
           assert.match(shown, /Read-only mode \(not root\): nothing can be written/);
           await window.sees(/alpine/);
           await window.press('Enter');
-          await toDisk(window, disk.path);
+          await window.toDisk(disk.path);
           await window.press('Enter', '3', 'f', 'Enter');
           await window.press('?');
           await window.sees(/== Keys/);

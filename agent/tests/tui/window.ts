@@ -137,6 +137,34 @@ export class Window {
     return (await readFile(join(this.#folder, 'sent'))).toString('latin1');
   }
 
+  /** Moves the cursor onto the disk at `path`. */
+  async toDisk(path: string): Promise<void> {
+    const row = new RegExp(`^>.. ?${path} `, 'm');
+    await this.press('2', 'Home');
+    await this.until(`the cursor is on ${path}`, async () => {
+      if (row.test(await this.screen())) return true;
+      await this.press('Down');
+      return null;
+    });
+  }
+
+  /** Picks the first image, when `image` is on the screen, and the disk at `path`, and writes. */
+  async begin(image: RegExp, path: string): Promise<void> {
+    await this.sees(image);
+    await this.press('Enter');
+    await this.sees(/Now pick the disk/);
+    await this.toDisk(path);
+    await this.press('Enter');
+    await this.sees(/\[ Flash! \]/);
+    await this.press('Enter');
+    await this.sees(/== Write it\?/);
+    // A key that comes too soon is not taken, so it is pressed until it is.
+    await this.until('it was begun', async () => {
+      await this.press('Enter');
+      return /Write it\?/.test(await this.screen()) ? null : true;
+    });
+  }
+
   /** Asserts that modes, cursor, wrapping and screen are those from before the program. */
   async isWhole(): Promise<void> {
     const before = (await readFile(join(this.#folder, 'before'), 'utf8')).trim();
