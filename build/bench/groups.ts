@@ -270,4 +270,6 @@ export const groups: readonly Group[] = [
 export const listGroup = 'list';
 /** The group that races the live system in virtual machines; it has an image and machines of its own. */
 export const liveGroup = 'live';
-export const groupNames = [...groups.map(({ name }) => name), listGroup, liveGroup];
+/** The groups of the network side, each with servers of its own. */
+export const networkGroups = ['serve', 'registry', 'dhcp', 'tftp'] as const;
+export const groupNames = [...groups.map(({ name }) => name), listGroup, liveGroup, ...networkGroups];

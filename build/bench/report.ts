@@ -93,6 +93,7 @@ npm run bench -- --only zst,raw --medium disk   # some groups
 npm run bench -- --size 512 --rounds 1          # a quick look
 npm run bench -- --prepare                      # make the images, measure nothing
 npm run bench -- --bty FILE                     # another build of bty
+npm run bench -- --only serve,registry,dhcp,tftp  # the appliance beside nginx, dnsmasq and atftpd
 \`\`\`
 
 The first run makes the image (a GPT disk, half used: an EFI system partition and ext4 filled with files from this
