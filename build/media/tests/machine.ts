@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Screen } from './screen.ts';
 
 export const ovmf = {
   code: '/usr/share/OVMF/OVMF_CODE_4M.fd',
@@ -42,6 +43,7 @@ export function diskDevice(file: string, serial: string, order = 5): readonly st
 export class PersonalMachine {
   readonly #qemu: ChildProcess;
   readonly #waiting = new Set<() => void>();
+  readonly #screen = new Screen();
   #text = '';
   #read = 0;
   #complaints = '';
@@ -75,6 +77,7 @@ export class PersonalMachine {
     this.#qemu = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#qemu.stdout?.on('data', (piece: Buffer) => {
       this.#text += piece.toString('latin1');
+      this.#screen.feed(piece.toString('latin1'));
       // A terminal answers where its cursor is, from which the other side learns the terminal's size.
       if (piece.includes('\x1b[6n')) this.type('\x1b[24;80R');
       this.#wake();
@@ -118,6 +121,21 @@ export class PersonalMachine {
         const why = this.#ended ? 'the machine ended' : `not within ${seconds} s`;
         throw new Error(
           `${what} was not seen, ${why}. ${this.#complaints}\n--- console\n${this.console.slice(-5000)}`,
+        );
+      }
+      await this.#news(left);
+    }
+  }
+
+  /** Resolves when the screen of 80 by 24 shows `what`. */
+  async shows(what: RegExp, seconds: number): Promise<void> {
+    const limit = performance.now() + seconds * 1000;
+    while (!what.test(this.#screen.text)) {
+      const left = limit - performance.now();
+      if (this.#ended || left <= 0) {
+        const why = this.#ended ? 'the machine ended' : `not within ${seconds} s`;
+        throw new Error(
+          `${what} is not shown, ${why}. ${this.#complaints}\n--- screen\n${this.#screen.text}`,
         );
       }
       await this.#news(left);

@@ -61,12 +61,11 @@ test(
 /** Picks the first image and the only disk that can be written, and waits for the end. */
 async function flashByKeys(machine: PersonalMachine): Promise<void> {
   machine.type('\r');
-  await machine.sees(/is picked\. Now pick the disk/, 30);
-  await machine.sees(/pick disk/, 60);
+  await machine.shows(/is picked\. Now pick the disk/, 60);
   machine.type('\r');
-  await machine.sees(/look and write/, 30);
+  await machine.shows(/\[ Flash! \]/, 60);
   machine.type('\r');
-  await machine.sees(/write now/, 60);
+  await machine.shows(/write now/, 90);
   machine.type('\r');
-  await machine.sees(/Written and verified/, patience);
+  await machine.shows(/Written and verified/, patience);
 }
