@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
@@ -9,7 +10,7 @@ import type { ElectronApplication, Page } from 'playwright-core';
 import { barriers } from './axe.ts';
 import { packedApp } from './packed.ts';
 import { descendantsOf, isAlive, until } from './processes.ts';
-import { noise } from './sample.ts';
+import { folderFor, noise } from './sample.ts';
 import { Bench, leaveNetwork, whyNoSpace } from './space.ts';
 import { goTo, whyNoWindow } from './steps.ts';
 import { type Opened, openApp } from './window.ts';
@@ -138,4 +139,118 @@ test('what is in its way is told with advice, and over when it is gone', {
   await bench.ip('link', 'set', 'lab1', 'up');
   await alert.getByText('lab0 has no link').waitFor({ state: 'detached', timeout: 30_000 });
   await stop(desk);
+
+  // Somebody else answers DHCP here.
+  const socket = createSocket('udp4').bind(67);
+  await once(socket, 'listening');
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await running(page);
+  await alert.getByText('UDP port 67 on lab0 is held by').waitFor({ timeout: 30_000 });
+  await alert.getByText('Stop that program, or choose another interface or port.').waitFor();
+  socket.close();
+
+  await bench.takeAway();
+  await alert.getByText('There is no network interface "lab0"').waitFor({ timeout: 30_000 });
+  await stop(desk);
+});
+
+/** What the appliance's own pages are like, asked in them. */
+async function inPages<Value>(app: ElectronApplication, script: string): Promise<Value> {
+  const found = await app.evaluate(({ webContents }, text) => {
+    const pages = webContents.getAllWebContents().find((one) => one.getURL().startsWith('http://127.0.0.1:'));
+    return pages?.executeJavaScript(text) as Promise<unknown> | undefined;
+  }, script);
+  return found as Value;
+}
+
+async function closeWindow(app: ElectronApplication): Promise<void> {
+  await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.close());
+}
+
+test('its own pages need no password and go nowhere else; left running it is found again; closing asks first', {
+  skip,
+  timeout: 300_000,
+}, async (context) => {
+  const data = await folderFor(context);
+  await placeLiveSystem(data);
+  await using bench = await Bench.make();
+  let left = 0;
+  {
+    await using desk = await openApp({ data });
+    const { page, app } = desk;
+    await goTo(page, 'Network boot');
+    await page.getByText('Keep running when the app is closed').click();
+    await startFull(page);
+    await running(page);
+    left = await applianceOf(app);
+    await until(async () => {
+      const text = await inPages<string | undefined>(app, 'document.body.innerText');
+      return (text?.length ?? 0) > 40;
+    }, 'the pages are drawn');
+    assert.equal(await inPages(app, 'location.href'), 'http://127.0.0.1:8080/ui/dashboard');
+    const who = await inPages<{ kind: string }>(app, `fetch('/access/who').then((answer) => answer.json())`);
+    assert.equal(who.kind, 'session');
+    assert.equal(await inPages(app, 'typeof require + typeof process + typeof bty'), 'undefined'.repeat(3));
+    assert.equal(await inPages(app, 'String(window.open("https://example.org/"))'), 'null');
+    await inPages(app, `location.href = 'http://10.77.0.1:8080/'; 1`);
+    assert.equal(
+      await inPages(app, `fetch('http://10.77.0.1:8080/healthz').then(() => 'reached', () => 'no')`),
+      'no',
+    );
+    assert.equal(await inPages(app, 'location.href'), 'http://127.0.0.1:8080/ui/dashboard');
+
+    // What lets the pages in stands in no log, no command line and no file of the app.
+    const cookie = await app.evaluate(async ({ session }) => {
+      const [found] = await session.fromPartition('appliance').cookies.get({ name: 'bty-token' });
+      return found?.value ?? '';
+    });
+    assert.ok(cookie.length > 20);
+    const files = ['log.txt', '../appliance.json'].map((name) => join(data, 'appliance', name));
+    const texts = await Promise.all(
+      [...files, `/proc/${left}/cmdline`].map((path) => readFile(path, 'utf8')),
+    );
+    assert.equal(texts.join('').includes(cookie), false);
+
+    const ended = once(app.process(), 'exit');
+    await closeWindow(app);
+    await ended;
+    assert.ok(isAlive(left), 'it goes on without the app');
+  }
+  await using desk = await openApp({ data });
+  const { page, app } = desk;
+  await goTo(page, 'Network boot');
+  await running(page);
+  const { failed } = await bench.boot('iPXE');
+  assert.deepEqual(failed, []);
+  await page.getByRole('button', { name: 'Overview' }).click();
+  await page.getByRole('button', { name: /^02:5b:00:/ }).waitFor({ timeout: 30_000 });
+  await page.getByRole('button', { name: 'Password for other browsers…' }).click();
+  await page.getByRole('button', { name: 'Make a new password' }).click();
+  const password = await page.locator('.password').innerText();
+  const body = new URLSearchParams({ password });
+  const login = await fetch('http://127.0.0.1:8080/ui/login', { method: 'POST', body, redirect: 'manual' });
+  assert.equal(login.status, 303);
+  await page.keyboard.press('Escape');
+  // The new password ended the app's session as well; it has another one.
+  await page.getByRole('button', { name: 'Pages' }).click();
+  await until(async () => {
+    const status = await inPages<number>(app, `fetch('/access/who').then(({ status }) => status)`);
+    return status === 200;
+  }, 'the pages are let in again');
+  await stop(desk);
+  await until(() => !isAlive(left), 'the one that was left running has ended');
+
+  await page.getByText('Keep running when the app is closed').click();
+  await page.getByRole('button', { name: 'Start', exact: true }).click();
+  await running(page);
+  const other = await applianceOf(app);
+  await closeWindow(app);
+  await page.getByRole('alertdialog', { name: 'The appliance is running' }).waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await page.getByRole('button', { name: 'Do not close' }).click();
+  await closeWindow(app);
+  const ended = once(app.process(), 'exit');
+  await page.getByRole('button', { name: 'Stop it' }).click();
+  await ended;
+  assert.equal(isAlive(other), false);
 });

@@ -71,8 +71,13 @@ export class Bench implements AsyncDisposable {
     return JSON.parse(stdout) as { failed: readonly unknown[] };
   }
 
+  /** Pulls the interface out of this machine. */
+  async takeAway(): Promise<void> {
+    await run('ip', ['link', 'del', 'lab0']);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await run('ip', ['link', 'del', 'lab0']).catch(() => {});
+    await this.takeAway().catch(() => {});
     await run('ip', ['netns', 'del', this.name]);
   }
 }
