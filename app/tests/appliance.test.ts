@@ -226,7 +226,7 @@ test('its own pages need no password and go nowhere else; left running it is fou
   await page.getByRole('button', { name: /^02:5b:00:/ }).waitFor({ timeout: 30_000 });
   await page.getByRole('button', { name: 'Password for other browsers…' }).click();
   await page.getByRole('button', { name: 'Make a new password' }).click();
-  const password = await page.locator('.password').innerText();
+  const password = (await page.locator('.password').textContent()) ?? '';
   const body = new URLSearchParams({ password });
   const login = await fetch('http://127.0.0.1:8080/ui/login', { method: 'POST', body, redirect: 'manual' });
   assert.equal(login.status, 303);
