@@ -42,6 +42,8 @@ export interface LabAppliance extends AsyncDisposable {
   readonly stateDir: string;
   /** Ends it and starts it anew on the same port and state; `between` runs while it is away. */
   readonly restart: (between: () => Promise<void>) => Promise<void>;
+  /** Of a session of the operator: the value of the header `Cookie`. */
+  readonly cookie: () => Promise<string>;
   /** Asks as the operator. */
   readonly ask: (method: string, path: string, body?: unknown) => Promise<unknown>;
 }
@@ -53,7 +55,11 @@ export async function startLab(args: readonly string[] = []): Promise<LabApplian
   const start = (port: string) => startProgram([...common(stateDir, pages), '--web-port', port, ...args]);
   let running = await start('0');
   const { url } = running;
-  let cookie: string | null = null;
+  let session: string | null = null;
+  const cookie = async () => {
+    session ??= await logIn(url);
+    return session;
+  };
   return {
     url,
     stateDir,
@@ -62,10 +68,10 @@ export async function startLab(args: readonly string[] = []): Promise<LabApplian
       await between();
       running = await start(new URL(url).port);
     },
+    cookie,
     ask: async (method, path, body) => {
-      cookie ??= await logIn(url);
       const init = body === undefined ? {} : { body: JSON.stringify(body) };
-      const answer = await fetch(`${url}${path}`, { method, headers: { cookie }, ...init });
+      const answer = await fetch(`${url}${path}`, { method, headers: { cookie: await cookie() }, ...init });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${method} ${path} answers ${answer.status}: ${text}`);
       return text === '' ? null : JSON.parse(text);

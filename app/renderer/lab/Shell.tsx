@@ -10,9 +10,16 @@ import { MachinesPage } from './pages/MachinesPage.tsx';
 import { RefusalText } from './parts/Refused.tsx';
 import { useLab } from './store.ts';
 
-const TasksPage = lazy(async () => ({ default: (await import('./pages/TasksPage.tsx')).TasksPage }));
+const page = (load: () => Promise<ComponentType>) => lazy(async () => ({ default: await load() }));
+const DashboardPage = page(async () => (await import('./pages/DashboardPage.tsx')).DashboardPage);
+const ImagesPage = page(async () => (await import('./pages/ImagesPage.tsx')).ImagesPage);
+const BootPage = page(async () => (await import('./pages/BootPage.tsx')).BootPage);
+const TasksPage = page(async () => (await import('./pages/TasksPage.tsx')).TasksPage);
+const EventsPage = page(async () => (await import('./pages/EventsPage.tsx')).EventsPage);
+const SettingsPage = page(async () => (await import('./pages/SettingsPage.tsx')).SettingsPage);
+const SetupPage = page(async () => (await import('./pages/SetupPage.tsx')).SetupPage);
+const NowherePage = page(async () => (await import('./pages/NowherePage.tsx')).NowherePage);
 const MachinePage = lazy(async () => ({ default: (await import('./pages/MachinePage.tsx')).MachinePage }));
-const NowherePage = lazy(async () => ({ default: (await import('./pages/NowherePage.tsx')).NowherePage }));
 
 export const places = [
   ['dashboard', HomeIcon],
@@ -65,10 +72,14 @@ function Pages() {
       <Route path="/login">
         <Redirect to="/dashboard" replace />
       </Route>
-      <Route path="/machines">
-        <MachinesPage />
-      </Route>
+      <Route path="/dashboard" component={DashboardPage} />
+      <Route path="/machines" component={MachinesPage} />
+      <Route path="/images" component={ImagesPage} />
+      <Route path="/boot" component={BootPage} />
       <Route path="/tasks" component={TasksPage} />
+      <Route path="/events" component={EventsPage} />
+      <Route path="/settings" component={SettingsPage} />
+      <Route path="/setup" component={SetupPage} />
       <Route path="/machines/:mac">
         {({ mac }) => <MachinePage key={mac} mac={decodeURIComponent(mac)} />}
       </Route>

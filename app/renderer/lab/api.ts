@@ -13,6 +13,7 @@ import type { jobOperations } from '../../../shared/contract/job.ts';
 import type { machineOperations } from '../../../shared/contract/machine.ts';
 import type { storyOperations } from '../../../shared/contract/story.ts';
 import type { systemOperations } from '../../../shared/contract/system.ts';
+import type { taskOperations } from '../../../shared/contract/task.ts';
 
 type Tables =
   | typeof accessOperations
@@ -23,7 +24,8 @@ type Tables =
   | typeof jobOperations
   | typeof machineOperations
   | typeof storyOperations
-  | typeof systemOperations;
+  | typeof systemOperations
+  | typeof taskOperations;
 type Values<Table> = Table extends unknown ? Table[keyof Table] : never;
 type Known = Values<Tables>;
 type NameOf<One> = One extends {

@@ -12,6 +12,7 @@ import { useMachines } from '../machines.ts';
 import { Empty } from '../parts/Empty.tsx';
 import { Page } from '../parts/Page.tsx';
 import { Refused } from '../parts/Refused.tsx';
+import { RolloutCard } from '../Rollout.tsx';
 import { useLab } from '../store.ts';
 import { useView } from '../view.ts';
 
@@ -39,6 +40,7 @@ export function MachinesPage() {
       actions={add}
       lead={<Count {...{ machines, rows, view, total }} />}
     >
+      <RolloutCard />
       {machines.refusal === null ? null : <Refused refusal={machines.refusal} />}
       {none ? (
         <Empty

@@ -75,10 +75,10 @@ function Runs() {
         {value?.runs.map((run) => (
           <li key={run.id} className="part">
             <div className="part-words">
+              <Link href={`/machines/${run.mac}`} className="link">
+                {run.mac}
+              </Link>
               <p>
-                <Link href={`/machines/${run.mac}`} className="link">
-                  {run.mac}
-                </Link>{' '}
                 {run.task_ref}{' '}
                 <span className={`task-state task-state-${run.status}`}>
                   {run.stage === 'ended'
@@ -112,8 +112,8 @@ function Files({ onEdit }: { readonly onEdit: (name: string) => void }) {
               </p>
               <p className="quiet">{summary}</p>
             </div>
-            <Button look="quiet" aria-label={t('lab.task.edit', { name })} onPress={() => onEdit(name)}>
-              {t('lab.common.details')}
+            <Button look="quiet" onPress={() => onEdit(name)}>
+              {t('lab.task.edit', { name })}
             </Button>
           </li>
         ))}

@@ -1,7 +1,9 @@
+import { pages } from './pages/en.ts';
 import { taskWords } from './tasks/en.ts';
 
 /** Words of the appliance's pages. */
 export const lab = {
+  ...pages,
   title: 'bty appliance',
   nav: {
     label: 'Pages',
@@ -170,8 +172,8 @@ export const lab = {
       'The appliance forgets them: image, labels, notes, inventory. A machine that boots again is discovered anew.',
     done_one: '{{count}} machine changed.',
     done_other: '{{count}} machines changed.',
-    skipped_one: '{{count}} machine was left alone:',
-    skipped_other: '{{count}} machines were left alone:',
+    skipped_one: '{{count}} machine was left alone: {{reason}}',
+    skipped_other: '{{count}} machines were left alone, the first one because: {{reason}}',
     pick: 'Image',
   },
   machine: {
@@ -311,7 +313,8 @@ export const lab = {
     labelsHint: 'One per line, as rack=b3',
     badLabels: 'A label is a name (letters, digits, . _ / -), then =, then its value.',
     notes: 'Notes',
-    changed: 'Somebody changed this machine meanwhile. What is shown now is theirs; look before you save.',
+    changed:
+      'Somebody changed this machine meanwhile. What you edited is not saved yet: look before you save it over theirs.',
     overwrite: 'I know that the disk is overwritten.',
     undo: 'Undo',
   },

@@ -1,0 +1,101 @@
+import { useEffect, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import type { ImageEntry } from '../../../shared/contract/image.ts';
+import type { Machine } from '../../../shared/contract/machine.ts';
+import { wavesOf } from '../../../shared/lab/rollout.ts';
+import { Bar } from '../parts/Bar.tsx';
+import { Button } from '../parts/Button.tsx';
+import { Confirm } from './parts/Confirm.tsx';
+import { Card } from './parts/Page.tsx';
+import { Pick } from './parts/Pick.tsx';
+import { cancelRollout, dismissRollout, resumeRollout, startRollout, useRollout } from './rollouts.ts';
+
+interface Props {
+  readonly machines: readonly Machine[];
+  readonly images: readonly ImageEntry[];
+  readonly onClose: () => void;
+}
+
+const shares = ['0', '0.05', '0.1', '0.25'] as const;
+
+/** Asks which image to roll out to the selected machines. */
+export function RolloutSheet({ machines, images, onClose }: Props) {
+  const { t, i18n } = useTranslation();
+  const bindable = images.filter(({ sha256 }) => sha256 !== null);
+  const [image, setImage] = useState(bindable[0]?.sha256 ?? '');
+  const [allowed, setAllowed] = useState<(typeof shares)[number]>('0.1');
+  const count = machines.length;
+  const waves = wavesOf(count);
+  const percent = new Intl.NumberFormat(i18n.language, { style: 'percent' });
+  const name = bindable.find(({ sha256 }) => sha256 === image)?.name ?? '';
+  return (
+    <Confirm
+      danger
+      title={t('lab.rollout.title')}
+      act={t('lab.rollout.start')}
+      typed={String(count)}
+      isReady={image !== ''}
+      onAct={() => startRollout(image, name, machines, Number(allowed))}
+      onClose={onClose}
+    >
+      <p>{t('lab.rollout.text')}</p>
+      <Pick
+        label={t('lab.rollout.image')}
+        value={image}
+        options={bindable.map((one) => ({ key: one.sha256 ?? '', text: one.name }))}
+        onChange={setImage}
+      />
+      <Pick
+        label={t('lab.rollout.allowed')}
+        value={allowed}
+        options={shares.map((key) => ({
+          key,
+          text: t('lab.rollout.share', { percent: percent.format(Number(key)) }),
+        }))}
+        onChange={setAllowed}
+      />
+      {waves.length > 1 ? (
+        <p className="quiet">{t('lab.rollout.waves', { some: waves[1] ?? 1, count })}</p>
+      ) : null}
+      <p>{t('lab.rollout.typed')}</p>
+    </Confirm>
+  );
+}
+
+/** How the roll-out is going, where there is one. */
+export function RolloutCard() {
+  const { t } = useTranslation();
+  useEffect(resumeRollout, []);
+  const { rollout, verdict } = useRollout();
+  if (rollout === null || verdict === null) return null;
+  const { done, failed, tried, left } = verdict;
+  const count = rollout.macs.length;
+  return (
+    <Card
+      title={t('lab.rollout.running', { image: rollout.name })}
+      actions={
+        rollout.state === 'running' ? (
+          <Button look="danger" onPress={() => void cancelRollout()}>
+            {t('lab.rollout.cancel')}
+          </Button>
+        ) : (
+          <Button onPress={dismissRollout}>{t('lab.rollout.dismiss')}</Button>
+        )
+      }
+    >
+      <Bar
+        label={t('lab.rollout.running', { image: rollout.name })}
+        share={(done + failed) / Math.max(1, count)}
+      />
+      <p role="status">
+        {rollout.state === 'running' &&
+          t('lab.rollout.wave', { wave: rollout.wave + 1, waves: rollout.waves.length, done, count })}
+        {rollout.state === 'stopped' && t('lab.rollout.stopped', { failed, tried, left })}
+        {rollout.state === 'cancelled' && t('lab.rollout.cancelled', { left })}
+        {rollout.state === 'finished' && t('lab.rollout.finished', { done, failed })}
+        {rollout.state === 'running' && failed > 0 ? `, ${t('lab.rollout.failed', { count: failed })}` : ''}
+      </p>
+      {rollout.state === 'running' ? <p className="quiet">{t('lab.rollout.hint')}</p> : null}
+    </Card>
+  );
+}
