@@ -39,6 +39,8 @@ async function bundle(entry: string, outfile: string): Promise<void> {
     minify: true,
     keepNames: true,
     legalComments: 'none',
+    // ssh2 goes without: it only asks which of two ciphers is the faster one here.
+    external: ['cpu-features'],
     define: { BTY_VERSION: JSON.stringify(version), 'import.meta.url': 'bundledUrl' },
     // Bundled files have no place of their own; nothing that runs in the executable reads relative to one.
     banner: { js: 'const bundledUrl = require("node:url").pathToFileURL(process.execPath).href;' },
