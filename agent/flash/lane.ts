@@ -237,14 +237,16 @@ export class Lane {
   }
 
   async #close(): Promise<void> {
-    const waited = this.writer && !this.writer.idle ? this.writer.settled() : Promise.resolve();
+    // A descriptor stays open until its last write has ended: its number must not come to mean another file. And it is
+    // closed then, however late that is: an agent that tries again opens the disk exclusively.
+    const closed = (this.writer?.quiet() ?? Promise.resolve())
+      .then(() => this.#disk?.close())
+      .catch(() => {});
     let timer: NodeJS.Timeout | undefined;
     const tooLong = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, grace);
     });
-    await Promise.race([waited.catch(() => {}), tooLong]);
+    await Promise.race([closed, tooLong]);
     clearTimeout(timer);
-    // A descriptor with writes under way stays open: its number must not come to mean another file.
-    if (!this.writer || this.writer.idle) await this.#disk?.close().catch(() => {});
   }
 }

@@ -110,6 +110,11 @@ export class TargetWriter {
     }
   }
 
+  /** Resolves when no write is under way any more, whatever became of them. */
+  async quiet(): Promise<void> {
+    while (!this.idle) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+
   /** Ends the writer with `reason`, unless the disk itself gave one; what is in flight is left to the kernel. */
   abandon(reason: Failure): void {
     if (!this.#trouble) this.#failure ??= reason;
