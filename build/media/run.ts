@@ -1,6 +1,7 @@
 /** `npm run media:usb`, `media:server-x86`, `media:server-rpi`. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildServer, serverTools } from './server.ts';
 import { missingTools } from './tools.ts';
 import { buildStick, megabytes, stickTools } from './usb.ts';
 
@@ -13,6 +14,7 @@ const { values, positionals } = parseArgs({
     to: { type: 'string', default: join(root, 'dist', 'media') },
     firmware: { type: 'boolean', default: false },
     fast: { type: 'boolean', default: false },
+    refresh: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -20,17 +22,25 @@ const [what] = positionals;
 
 async function main(): Promise<void> {
   if (values.help || what === undefined) {
-    say(`Builds media from packages of Debian and this checkout: usb
+    say(`Builds media from packages of Debian and this checkout: usb, server-x86
 
   --to DIR     where to put them (dist/media)
   --firmware   add vendor firmware of network cards (not free: see the licences on the medium)
-  --fast       pack quickly instead of tightly`);
+  --fast       pack quickly instead of tightly
+  --refresh    fetch Debian anew for an appliance, instead of the one that is kept from before`);
     return;
   }
   const common = { to: values.to, cache: join(root, '.cache', 'live'), firmware: values.firmware, say };
   if (what === 'usb') {
     needs(stickTools);
     const built = await buildStick({ ...common, level: values.fast ? 3 : 19 });
+    say(`${built.packed}: ${megabytes(built.packedBytes)} (${megabytes(built.bytes)} unpacked)`);
+    say(`sha256 ${built.sha256}`);
+  } else if (what === 'server-x86') {
+    needs(serverTools);
+    const { to, cache } = common;
+    const { refresh } = values;
+    const built = await buildServer({ to, cache, refresh, say, level: values.fast ? 3 : 19 });
     say(`${built.packed}: ${megabytes(built.packedBytes)} (${megabytes(built.bytes)} unpacked)`);
     say(`sha256 ${built.sha256}`);
   } else throw new Error(`there is no medium "${what}"`);
