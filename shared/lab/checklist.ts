@@ -7,7 +7,7 @@ export interface ReadyCheck {
   readonly reason: string | null;
 }
 
-export type CheckName = 'database' | 'disk' | 'boot files' | 'network' | 'images' | 'foreign';
+export type CheckName = 'database' | 'disk' | 'boot files' | 'tftp' | 'network' | 'images' | 'foreign';
 /** Page that mends it, below /ui. */
 export type Fix = '/settings' | '/images' | '/boot';
 
@@ -34,24 +34,28 @@ export interface Situation {
   readonly images: number;
 }
 
-const fixes: Readonly<Record<string, Fix>> = {
-  database: '/settings',
-  disk: '/images',
-  'boot files': '/boot',
+const known: Readonly<Record<string, { readonly name: CheckName; readonly fix: Fix }>> = {
+  database: { name: 'database', fix: '/settings' },
+  disk: { name: 'disk', fix: '/images' },
+  'boot files': { name: 'boot files', fix: '/boot' },
+  tftp: { name: 'tftp', fix: '/boot' },
 };
 const nothing = { name: '', problem: '', address: '' };
 
 export function checklistOf({ ready, dhcp, images }: Situation): readonly Item[] {
-  const told = ready.map(({ name, ok, reason }): Item => {
-    const known = name === 'database' || name === 'disk' || name === 'boot files' ? name : null;
-    return {
-      name: known,
-      title: name,
-      ok,
-      reason: ok || reason === null ? null : { kind: 'told', text: reason },
-      fix: fixes[name] ?? '/boot',
-    };
-  });
+  // What DHCP is asked for here says more than its own check, which is content where nothing is to be answered.
+  const told = ready
+    .filter(({ name }) => name !== 'dhcp')
+    .map(({ name, ok, reason }): Item => {
+      const found = known[name];
+      return {
+        name: found?.name ?? null,
+        title: name,
+        ok,
+        reason: ok || reason === null ? null : { kind: 'told', text: reason },
+        fix: found?.fix ?? '/boot',
+      };
+    });
   return [...told, network(dhcp), imagesThere(images), ...foreign(dhcp)];
 }
 

@@ -5,6 +5,7 @@ import { Note } from '../../parts/Note.tsx';
 import { About } from '../About.tsx';
 import { useAnswer } from '../answer.ts';
 import { ask } from '../api.ts';
+import { ExitIcon } from '../icons.tsx';
 import { PasswordForm } from '../PasswordForm.tsx';
 import { Card, Page } from '../parts/Page.tsx';
 import { Pick } from '../parts/Pick.tsx';
@@ -17,7 +18,16 @@ export function SettingsPage() {
   const { t } = useTranslation();
   const admin = useLab(({ scope }) => scope === 'admin');
   return (
-    <Page title={t('lab.settings.title')}>
+    <Page
+      title={t('lab.settings.title')}
+      actions={
+        <form method="post" action="/ui/logout">
+          <Button type="submit" icon={<ExitIcon size={16} />}>
+            {t('lab.nav.logout')}
+          </Button>
+        </form>
+      }
+    >
       <Card title={t('lab.settings.language')}>
         <Language />
       </Card>

@@ -12,7 +12,9 @@ function format(language: string, style: keyof typeof styles): Intl.DateTimeForm
   const key = `${language} ${style}`;
   const known = formats.get(key);
   if (known) return known;
-  const made = new Intl.DateTimeFormat(language, styles[style]);
+  // The language of the pages says nothing of a country; that of the browser may.
+  const local = navigator.languages.find((locale) => locale.startsWith(language)) ?? language;
+  const made = new Intl.DateTimeFormat(local, styles[style]);
   formats.set(key, made);
   return made;
 }
