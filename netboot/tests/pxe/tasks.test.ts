@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import type { TaskState } from '../../../shared/contract/task.ts';
-import { makeDebian, noDebian } from './debian.ts';
 import { builtLive } from './live.ts';
 import { agentStarts, noScene, Scene } from './scene.ts';
+import { makeSshImage, noSshImage } from './sshimage.ts';
 
-const skip = noScene() || noDebian() || (process.env.BTY_PXE === 'all' ? false : 'npm run test:pxe runs it');
+const skip =
+  noScene() || noSshImage() || (process.env.BTY_PXE === 'all' ? false : 'npm run test:pxe runs it');
 
 const finish = `doc: Names the machine and sees it come back.
 steps:
@@ -52,7 +53,7 @@ describe('an appliance with a task', { skip }, () => {
     const made = await appliance.ask('POST', '/tasks/key');
     const key = (JSON.parse(made.body) as { public: string }).public;
     const path = join(lab.folder, 'debian.img');
-    const image = await makeDebian(path, { live: await builtLive(), hostname: 'freshly-flashed', key });
+    const image = await makeSshImage(path, { live: await builtLive(), hostname: 'freshly-flashed', key });
     const stored = zstdCompressSync(await readFile(path));
     await writeFile(`${path}.zst`, stored);
     const sha256 = createHash('sha256').update(stored).digest('hex');

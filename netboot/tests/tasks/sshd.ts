@@ -17,6 +17,10 @@ export interface SshdOptions {
   /** Seconds that it seems to be up; the host's own where null. */
   readonly uptime?: number | null;
   readonly commandLine?: string;
+  /** Of the kernel's boot, in the place of the host's own. */
+  readonly bootId?: string;
+  /** File that its `systemctl` writes to, instead of rebooting anything. */
+  readonly reboots?: string;
   /** More lines of sshd_config. */
   readonly config?: readonly string[];
 }
@@ -79,6 +83,7 @@ export async function startSshd(context: TestContext, options: SshdOptions): Pro
     'mkdir -p /run/sshd',
     `mount --bind ${passwd} /etc/passwd`,
     `mount --bind ${commandLine} /proc/cmdline`,
+    ...stage(folder, options),
     `exec /usr/sbin/sshd -D -e -f ${config}`,
   ].join(' && ');
   const here = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
@@ -99,6 +104,22 @@ export async function startSshd(context: TestContext, options: SshdOptions): Pro
     for (const pid of processesIn(child.pid ?? 0)) process.kill(pid, 'SIGSTOP');
   };
   return { address, folder, hostKey, fingerprint: shown.split(' ')[1] ?? '', log: () => log, stop, freeze };
+}
+
+/** What the machine has in the place of the host's own. */
+function stage(folder: string, { bootId, reboots }: SshdOptions): readonly string[] {
+  const commands: string[] = [];
+  if (bootId !== undefined) {
+    const file = join(folder, 'boot_id');
+    writeFileSync(file, `${bootId}\n`);
+    commands.push(`mount --bind ${file} /proc/sys/kernel/random/boot_id`);
+  }
+  if (reboots !== undefined) {
+    const file = join(folder, 'systemctl');
+    writeFileSync(file, `#!/bin/sh\necho "$@" >>${reboots}\n`, { mode: 0o755 });
+    commands.push(`mount --bind ${file} /usr/bin/systemctl`);
+  }
+  return commands;
 }
 
 async function ended(child: ChildProcess): Promise<void> {
