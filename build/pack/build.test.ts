@@ -4,9 +4,12 @@ import { once } from 'node:events';
 import {
   chmodSync,
   copyFileSync,
+  linkSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -36,6 +39,20 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 test('bty tells its version away from the checkout', () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8'));
   assert.equal(execFileSync(bty, ['--version'], bare), `bty ${version}\n`);
+});
+
+test('bty-tui is the same file by another name, and says so in its own words', () => {
+  const [one, other] = ['bty', 'bty-tui'].map((name) =>
+    statSync(join(import.meta.dirname, '..', '..', 'dist', 'bin', name)),
+  );
+  assert.equal(one?.ino, other?.ino);
+  linkSync(bty, join(folder, 'bty-tui'));
+  symlinkSync(bty, join(folder, 'bty-tui.link'));
+  for (const name of ['bty-tui', 'bty-tui.link'])
+    assert.match(execFileSync(join(folder, name), ['--version'], bare), /^bty-tui \d/);
+  const { status, stderr } = spawnSync(join(folder, 'bty-tui'), [], bare);
+  assert.equal(status, 2);
+  assert.match(stderr, /needs a terminal/);
 });
 
 test('bty flashes and verifies with threads and system calls of its own', () => {

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -53,6 +54,13 @@ async function bundle(entry: string, outfile: string): Promise<void> {
  * environment of whoever starts it.
  */
 const closed = { execArgv: ['--disable-sigusr1'], execArgvExtension: 'none' };
+
+/** A second name costs nothing: both are the same file, also in archives. */
+function link(name: string, twin: string): void {
+  linkSync(join(bin, twin), join(work, name));
+  renameSync(join(work, name), join(bin, name));
+  process.stdout.write(`dist/bin/${name}: another name of ${twin}\n`);
+}
 
 async function executable({ name, entry, workers, pages }: Program): Promise<void> {
   const main = join(work, `${name}.js`);
@@ -106,7 +114,11 @@ function nativeModule(): string {
 try {
   const wanted = process.argv.slice(2);
   for (const program of programs) {
-    if (wanted.length === 0 || wanted.includes(program.name)) await executable(program);
+    const { name, twin } = program;
+    if (wanted.length > 0 && !wanted.includes(name) && !(twin !== undefined && wanted.includes(twin)))
+      continue;
+    if (twin === undefined) await executable(program);
+    else link(name, twin);
   }
 } finally {
   rmSync(work, { recursive: true });
