@@ -7,9 +7,21 @@ import { testFiles } from './files.ts';
  * `npm run fuzz -- [minutes] [part of a path ...]`: runs the files with property tests again and again until the
  * time (5 minutes unless given) is up. Every run of fast-check draws a new seed; a failure prints its seed, the path
  * to the smallest counter-example and the example itself, and ends the run.
+ *
+ * `npm run fuzz -- packets [how many]`: so many mutated packets (ten million unless given) through each codec and its
+ * decisions, once.
  */
 const root = join(import.meta.dirname, '..', '..');
 const [minutes = '5', ...only] = process.argv.slice(2);
+if (minutes === 'packets') {
+  const env = { ...process.env, BTY_FUZZ_PACKETS: only[0] ?? '10000000' };
+  const names = testFiles(root, []).filter((name) =>
+    readFileSync(join(root, name), 'utf8').includes('BTY_FUZZ_PACKETS'),
+  );
+  const args = ['--disable-warning=ExperimentalWarning', '--test', '--test-concurrency=1'];
+  const files = [...args, ...names.map((name) => join(root, name))];
+  process.exit(spawnSync(process.execPath, files, { cwd: root, env, stdio: 'inherit' }).status ?? 1);
+}
 const until = performance.now() + Number(minutes) * 60_000;
 const files = testFiles(root, only).filter((name) =>
   readFileSync(join(root, name), 'utf8').includes('fast-check'),
@@ -18,7 +30,9 @@ const runs = new Map<string, number>();
 let failed = 0;
 
 if (files.length === 0 || !Number.isFinite(until)) {
-  process.stderr.write('usage: npm run fuzz -- [minutes] [part of a path ...]\n');
+  process.stderr.write(
+    'usage: npm run fuzz -- [minutes] [part of a path ...]\n       npm run fuzz -- packets [how many]\n',
+  );
   process.exit(2);
 }
 for (let turn = 0; failed === 0 && performance.now() < until; turn++) {

@@ -106,7 +106,8 @@ export function parse(bytes: Uint8Array): Parsed {
     }
     case 6: {
       const options = parseOptions(texts(bytes.subarray(0, longestRequest), 2, true));
-      return typeof options === 'string' ? malformed(options) : { kind: 'options', options };
+      if (typeof options === 'string') return malformed(options);
+      return options.length === 0 ? malformed('an OACK of nothing') : { kind: 'options', options };
     }
     default:
       return malformed(`operation ${operation}`);
