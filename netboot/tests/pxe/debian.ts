@@ -1,133 +1,145 @@
-/**
- * A small Debian that boots from its disk by BIOS, gets an address, and lets the appliance in over SSH: what tasks are
- * made for. Kernel and drivers are the live system's, packages those of this machine's own sources.
- */
+/** A real Debian as a disk image: made of the packages of this machine's own sources, booted by UEFI through GRUB. */
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { kernelOf, makeBare } from './bare.ts';
-import type { DiskImage } from './image.ts';
 
 const execute = promisify(execFile);
+const cache = join(import.meta.dirname, '..', '..', '..', '.cache', 'pxe');
 const MiB = 1 << 20;
-const grub = '/usr/lib/grub/i386-pc';
-const cache = join(import.meta.dirname, '..', '..', '..', '.cache', 'debian');
-const packages = ['systemd-sysv', 'udev', 'openssh-server', 'iproute2'];
-const tools = ['/usr/bin/mmdebstrap', '/usr/bin/grub-mkimage', `${grub}/boot.img`, '/usr/sbin/mkfs.ext4'];
+const espMebibytes = 32;
+const rootMebibytes = 900;
+const rootUuid = 'b7e0b7e0-0000-4000-8000-0000000000de';
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const tools = ['/usr/bin/mmdebstrap', '/usr/bin/grub-mkstandalone', '/usr/bin/zstd'];
 
-/** Why no such image can be made here, false where it can. */
+/** Why it cannot be made here, false where it can. */
 export function noDebian(): string | false {
-  const missing = tools.filter((file) => !existsSync(file) && !existsSync(file.replace('/usr', '')));
+  const missing = [...tools, '/usr/lib/grub/x86_64-efi/normal.mod', keyring].filter(
+    (each) => !existsSync(each),
+  );
   return missing.length === 0 ? false : `needs ${missing.join(', ')}`;
 }
 
-export interface DebianOptions {
-  /** Folder with the built live system, whose kernel is taken. */
-  readonly live: string;
-  readonly hostname: string;
-  /** Line of root's authorized_keys. */
-  readonly key: string;
+export interface DebianImage {
+  /** Packed by zstd. */
+  readonly path: string;
+  readonly bytes: number;
+  /** Byte at which its root file system (ext4) begins. */
+  readonly rootAt: number;
 }
 
-/** Makes the image at `path`. */
-export async function makeDebian(path: string, { live, hostname, key }: DebianOptions): Promise<DiskImage> {
-  const folder = `${path}.root`;
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder);
-  try {
-    await execute('tar', ['--extract', '--numeric-owner', '--file', await packed(), '--directory', folder]);
-    await writeFile(join(folder, 'etc', 'hostname'), `${hostname}\n`);
-    await mkdir(join(folder, 'root', '.ssh'), { recursive: true, mode: 0o700 });
-    await writeFile(join(folder, 'root', '.ssh', 'authorized_keys'), `${key}\n`, { mode: 0o600 });
-    await kernelOf(live, join(folder, 'boot', 'vmlinuz'));
-    await makeBare(join(folder, 'boot', 'initrd'), {
-      live,
-      drivers: ['crc16', 'crc32c_generic', 'mbcache', 'jbd2', 'ext4'],
-      script: handOver,
-    });
-    return await diskOf(path, folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** The address that was leased before stays; the rest is Debian's. */
-const handOver = `for each in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda2 ] && break; sleep 1; done
-mkdir -p /disk
-mount -t ext4 /dev/vda2 /disk
-mount --move /dev /disk/dev
-mount --move /proc /disk/proc
-mount --move /sys /disk/sys
-exec switch_root /disk /sbin/init`;
-
-/** The packages, unpacked and set up, as an archive that is made once. */
-async function packed(): Promise<string> {
-  const name = createHash('sha256').update(packages.join()).digest('hex').slice(0, 16);
-  const file = join(cache, `${name}.tar`);
-  if (existsSync(file)) return file;
+/** Makes the image, or takes the one that was made before: it takes minutes. */
+export async function debianImage(): Promise<DebianImage> {
+  const bytes = (1 + espMebibytes + rootMebibytes + 1) * MiB;
+  const made = { bytes, rootAt: (1 + espMebibytes) * MiB };
+  const path = join(cache, `debian-${await codename()}-${rootMebibytes}.img.zst`);
+  if (existsSync(path)) return { ...made, path };
   await mkdir(cache, { recursive: true });
-  const partial = join(cache, `${process.pid}.tar`);
-  const without = ['doc', 'man', 'locale', 'info'].flatMap((each) => [
-    '--dpkgopt',
-    `path-exclude=/usr/share/${each}/*`,
-  ]);
-  const suite = /^VERSION_CODENAME=(\w+)/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1] ?? 'stable';
-  const args = ['--variant=minbase', `--include=${packages.join(',')}`, ...without, suite, partial];
-  await execute('mmdebstrap', args, { maxBuffer: 1 << 26 });
-  await rename(partial, file);
-  return file;
-}
-
-async function diskOf(path: string, folder: string): Promise<DiskImage> {
-  const { stdout } = await execute('du', ['--summarize', '--block-size=1M', folder]);
-  const system = Number(stdout.split('\t')[0]) + 96;
-  const bytes = (system + 4) * MiB;
-  const part = `${path}.part`;
-  await writeFile(part, '');
-  await truncate(part, system * MiB);
-  // The reader of GRUB knows no more than these.
-  const features = '^metadata_csum,^64bit,^metadata_csum_seed,^orphan_file';
-  await execute('mkfs.ext4', ['-q', '-O', features, '-d', folder, part]).catch(() =>
-    execute('mkfs.ext4', ['-q', '-O', '^metadata_csum,^64bit', '-d', folder, part]),
-  );
-  await rm(path, { force: true });
-  await writeFile(path, '');
-  await truncate(path, bytes);
-  const tables = ['--new=1:2048:4095', '--typecode=1:ef02', `--new=2:4096:+${system}M`, '--typecode=2:8300'];
-  await execute('sgdisk', [...tables, path]);
-  await execute('dd', [`if=${part}`, `of=${path}`, 'bs=1M', 'seek=2', 'conv=notrunc,sparse', 'status=none']);
-  await rm(part);
-  await writeLoader(path);
-  return { path, bytes, marker: 'login:' };
-}
-
-/** GRUB for BIOS: its first sector names where the rest begins, the first sector of the rest where that goes on. */
-async function writeLoader(path: string): Promise<void> {
-  const first = 2048;
-  const config = `${path}.cfg`;
-  const core = `${path}.core`;
-  const kernel = 'linux /boot/vmlinuz console=ttyS0,115200 net.ifnames=0 panic=5 quiet';
-  await writeFile(config, `set root=(hd0,gpt2)\n${kernel}\ninitrd /boot/initrd\nboot\n`);
-  const modules = ['biosdisk', 'part_gpt', 'ext2', 'linux', 'boot'];
-  const made = [
-    '--format=i386-pc',
-    `--output=${core}`,
-    `--config=${config}`,
-    '--prefix=(hd0,gpt2)/boot/grub',
-  ];
-  await execute('grub-mkimage', [...made, ...modules]);
-  const [boot, rest] = [await readFile(join(grub, 'boot.img')), await readFile(core)];
-  boot.writeBigUInt64LE(BigInt(first), 0x5c);
-  rest.writeBigUInt64LE(BigInt(first + 1), 0x1f4);
-  const file = await open(path, 'r+');
+  const work = await mkdtemp(join(tmpdir(), 'bty-debian-'));
   try {
-    await file.write(boot, 0, 440, 0);
-    await file.write(rest, 0, rest.length, first * 512);
+    const root = join(work, 'root');
+    await makeRoot(root);
+    const image = join(work, 'disk.img');
+    await writeFile(image, '');
+    await truncate(image, bytes);
+    await execute('sgdisk', [
+      ...[`--new=1:2048:+${espMebibytes}M`, '--typecode=1:ef00', '--new=2:0:0', '--typecode=2:8300', image],
+    ]);
+    const file = join(work, 'root.ext4');
+    await execute('truncate', ['-s', `${rootMebibytes}M`, file]);
+    await execute('mkfs.ext4', ['-q', '-F', '-U', rootUuid, '-d', root, file]);
+    await place(file, image, made.rootAt);
+    await place(await makeEsp(work), image, MiB);
+    await execute('zstd', ['-q', '-3', '-T2', image, '-o', `${image}.zst`]);
+    await execute('mv', [`${image}.zst`, `${path}.part`]);
+    await rename(`${path}.part`, path);
+    return { ...made, path };
   } finally {
-    await file.close();
+    await rm(work, { recursive: true, force: true });
   }
-  await Promise.all([rm(config), rm(core)]);
+}
+
+async function codename(): Promise<string> {
+  const [, name] = /^VERSION_CODENAME=(\w+)/m.exec(await readFile('/etc/os-release', 'utf8')) ?? [];
+  if (!name) throw new Error('this Debian has no name');
+  return name;
+}
+
+/** Where this machine gets its own packages, as lines of sources.list(5). */
+async function sources(): Promise<readonly string[]> {
+  const format = '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)';
+  const { stdout } = await execute('apt-get', ['indextargets', '--format', format, 'Identifier: Packages']);
+  const lines = new Set<string>();
+  for (const line of stdout.split('\n')) {
+    const [address, release, component, origin] = line.split('|');
+    if (!address || component !== 'main' || !origin?.startsWith('Debian')) continue;
+    lines.add(`deb [signed-by=${keyring}] ${address} ${release} main`);
+  }
+  return [...lines];
+}
+
+async function makeRoot(root: string): Promise<void> {
+  const packages = 'linux-image-amd64,systemd-sysv,udev,login,e2fsprogs';
+  await execute(
+    'mmdebstrap',
+    ['--quiet', '--variant=minbase', `--include=${packages}`, await codename(), root, ...(await sources())],
+    { maxBuffer: 1 << 24 },
+  );
+  await writeFile(join(root, 'etc', 'hostname'), 'flashed\n');
+  await writeFile(join(root, 'etc', 'fstab'), `UUID=${rootUuid} / ext4 errors=remount-ro 0 1\n`);
+  await mkdir(join(root, 'boot', 'grub'), { recursive: true });
+  // As Debian's own update-grub writes it.
+  await writeFile(
+    join(root, 'boot', 'grub', 'grub.cfg'),
+    `set timeout=0
+menuentry 'Debian GNU/Linux' {
+\tinsmod ext2
+\tsearch --no-floppy --fs-uuid --set=root ${rootUuid}
+\techo\t'Loading Linux ...'
+\tlinux\t/vmlinuz root=UUID=${rootUuid} ro quiet console=ttyS0,115200
+\tinitrd\t/initrd.img
+}
+`,
+  );
+}
+
+async function makeEsp(work: string): Promise<string> {
+  const config = join(work, 'start.cfg');
+  await writeFile(
+    config,
+    `search --no-floppy --fs-uuid --set=root ${rootUuid}\nconfigfile /boot/grub/grub.cfg\n`,
+  );
+  const loader = join(work, 'BOOTX64.EFI');
+  const modules = 'part_gpt ext2 fat normal configfile linux search search_fs_uuid echo all_video';
+  await execute('grub-mkstandalone', [
+    ...['-O', 'x86_64-efi', '-o', loader, `--modules=${modules}`, `--install-modules=${modules}`],
+    ...['--fonts=', '--themes=', '--locales=', `boot/grub/grub.cfg=${config}`],
+  ]);
+  const esp = join(work, 'esp.img');
+  await execute('truncate', ['-s', `${espMebibytes}M`, esp]);
+  await execute('mkfs.vfat', [esp]);
+  await execute('mmd', ['-i', esp, '::/EFI', '::/EFI/BOOT']);
+  await execute('mcopy', ['-i', esp, loader, '::/EFI/BOOT/BOOTX64.EFI']);
+  return esp;
+}
+
+/** Copies `from` into `image` at a byte, leaving holes where it has them. */
+async function place(from: string, image: string, at: number): Promise<void> {
+  const [source, target] = [await open(from, 'r'), await open(image, 'r+')];
+  try {
+    const piece = Buffer.alloc(MiB);
+    const zeros = Buffer.alloc(MiB);
+    for (let done = 0; ; ) {
+      const { bytesRead } = await source.read(piece, 0, MiB, done);
+      if (bytesRead === 0) break;
+      const part = piece.subarray(0, bytesRead);
+      if (!part.equals(zeros.subarray(0, bytesRead))) await target.write(part, 0, bytesRead, at + done);
+      done += bytesRead;
+    }
+  } finally {
+    await Promise.all([source.close(), target.close()]);
+  }
 }

@@ -43,7 +43,7 @@ describe('UEFI HTTP boot', { skip }, () => {
       },
     );
     const steps = ['discover', 'offer=http', 'ack', 'file=binary', 'script=disk', 'local-boot'];
-    await scene.told(mac, 0, [...steps, 'file=local-boot'], 'local-boot');
+    await scene.told(mac, 0, [...steps, 'local-boot'], 'local-boot');
     await scene.told(mac, 1, steps, 'local-boot');
     const flashed = await scene.told(
       mac,
