@@ -90,7 +90,11 @@ export async function flashedStick(
     const { start, bytes: room } = await imagesOf(to);
     const volume = makeVolume({
       label: imagesName,
-      files: [...(await starterFiles('test')), ...files],
+      // A file of a person's goes before one of ours.
+      files: [
+        ...(await starterFiles('test')).filter(({ name }) => files.every((each) => each.name !== name)),
+        ...files,
+      ],
       bytes: room,
       partitionSector: start / 512,
       serial: 1,

@@ -1,9 +1,12 @@
 /** The live stick in virtual PCs: `npm test` boots it once, `npm run test:media` in every way. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { noScene, Scene } from '../../../netboot/tests/pxe/scene.ts';
 import {
+  all,
   buildIn,
   checkVolume,
   cutOut,
@@ -53,6 +56,133 @@ test(
       const after = await imagesOf(stick);
       assert.equal(after.start, before.start);
       assert.ok(after.bytes > before.bytes + 150 * MB, `${after.bytes} bytes`);
+      await cutOut(stick, join(folder, 'volume'));
+      assert.match(await checkVolume(join(folder, 'volume')), /files 4/);
+    }),
+);
+
+const whenAll = skip || (all ? false : 'npm run test:media boots the stick in every way');
+
+test('two builds are the same, byte for byte', { skip: whenAll, timeout: 900_000 }, () =>
+  inFolder(async (folder) => {
+    const digests = new Set<string>();
+    for (const name of ['one', 'two']) {
+      await mkdir(join(folder, name));
+      const { image, sha256 } = await buildIn(join(folder, name));
+      digests.add(
+        `${createHash('sha256')
+          .update(await readFile(image))
+          .digest('hex')} ${sha256}`,
+      );
+    }
+    assert.equal(digests.size, 1);
+  }),
+);
+
+for (const [firmware, as] of [
+  ['bios', 'cd'],
+  ['uefi', 'cd'],
+  ['uefi', 'usb'],
+] as const)
+  test(`boots as ${as} by ${firmware} and shows its images`, { skip: whenAll, timeout: 900_000 }, () =>
+    inFolder(async (folder) => {
+      const built = await buildIn(folder);
+      const stick = join(folder, 'stick');
+      await flashedStick(built, stick, built.bytes, [{ name: 'mine.img', content: new Uint8Array(4096) }]);
+      const before = await readFile(stick);
+      const disk = await emptyDisk(join(folder, 'disk'), 32 * MB);
+      const machine = await PersonalMachine.start({
+        folder,
+        firmware,
+        devices: [...stickDevice(stick, as), ...diskDevice(disk, 'TARGET')],
+      });
+      try {
+        await machine.shows(/mine\.img/, 2 * patience);
+        await machine.shows(/TARGET/, 60);
+      } finally {
+        await machine.cutPower();
+      }
+      if (as === 'cd') assert.equal(Buffer.compare(await readFile(stick), before), 0, 'nothing was written');
+    }),
+  );
+
+test(
+  'boots with Secure Boot, takes the server from bty.txt and writes an image of its catalog',
+  {
+    skip: whenAll || noScene(),
+    timeout: 1_200_000,
+  },
+  () =>
+    inFolder(async (folder) => {
+      const built = await buildIn(folder);
+      const scene = await Scene.make({ dhcp: 'full' });
+      try {
+        const stick = join(folder, 'stick');
+        const settings = Buffer.from(`# a person wrote this\r\nbty.server=${scene.appliance.url}\r\n`);
+        await flashedStick(built, stick, 200 * 1024 * 1024, [{ name: 'bty.txt', content: settings }]);
+        const disk = await emptyDisk(join(folder, 'disk'), scene.image.bytes);
+        const { program, args } = scene.lab.command('', []);
+        const machine = await PersonalMachine.start({
+          folder,
+          firmware: 'secure',
+          prefix: [program, ...args.filter((word) => word !== '')],
+          devices: [
+            ...stickDevice(stick, 'usb'),
+            ...diskDevice(disk, 'TARGET'),
+            ...['-netdev', 'tap,id=n0,ifname=t0,script=no,downscript=no'],
+            ...['-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:77:09:01,romfile='],
+          ],
+        });
+        try {
+          await machine.shows(/one\.img\.zst/, 2 * patience);
+          await flashByKeys(machine);
+        } finally {
+          await machine.cutPower();
+        }
+        const [written, wanted] = [await readFile(disk), await readFile(scene.image.path)];
+        assert.equal(Buffer.compare(written, wanted), 0, 'the disk holds the image of the catalog');
+      } finally {
+        await scene.close();
+      }
+    }),
+);
+
+test(
+  'grows once over three boots and keeps what a person put there',
+  { skip: whenAll, timeout: 1_500_000 },
+  () =>
+    inFolder(async (folder) => {
+      const built = await buildIn(folder);
+      const stick = join(folder, 'stick');
+      const mine = Buffer.alloc(3_000_000, "somebody's bytes ");
+      await flashedStick(built, stick, 160 * 1024 * 1024, [{ name: 'mine.img', content: mine }]);
+      const after: Buffer[] = [];
+      for (const boot of [1, 2, 3]) {
+        if (boot === 3) await truncate(stick, 400 * 1024 * 1024);
+        const machine = await PersonalMachine.start({
+          folder,
+          firmware: 'bios',
+          devices: stickDevice(stick, 'usb'),
+        });
+        try {
+          if (boot === 1) await machine.sees(/BTY_IMAGES now has/, 2 * patience);
+          await machine.shows(/mine\.img/, 2 * patience);
+          if (boot > 1) assert.doesNotMatch(machine.console, /BTY_IMAGES now has/);
+        } finally {
+          await machine.cutPower();
+        }
+        after.push(await readFile(stick));
+      }
+      const [first, second, third] = after;
+      assert.ok(first && second && third);
+      assert.equal(Buffer.compare(second, first), 0, 'the second boot writes nothing');
+      assert.equal(
+        Buffer.compare(third.subarray(0, first.length), first),
+        0,
+        'nor the third, on a larger stick',
+      );
+      assert.ok(first.includes(mine));
+      await truncate(stick, 160 * 1024 * 1024);
       await cutOut(stick, join(folder, 'volume'));
       assert.match(await checkVolume(join(folder, 'volume')), /files 4/);
     }),

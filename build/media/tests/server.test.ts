@@ -1,0 +1,187 @@
+/** The appliance's disk image in a virtual PC: set up on its console, at work, given a new system. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Guest } from '../../../netboot/tests/pxe/guest.ts';
+import { Lab } from '../../../netboot/tests/pxe/lab.ts';
+import { noScene } from '../../../netboot/tests/pxe/scene.ts';
+import { run } from '../iso.ts';
+import { type BuiltServer, buildServer, serverTools } from '../server.ts';
+import { missingTools } from '../tools.ts';
+import { all, emptyDisk, inFolder, noStick, testImage } from './kit.ts';
+import { diskDevice, PersonalMachine } from './machine.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const skip =
+  noStick() ||
+  noScene() ||
+  missingTools(serverTools) ||
+  (all ? false : 'npm run test:media boots the appliance');
+/** Seconds for a stage on a machine that does other work, too. */
+const patience = 600;
+const password = 'correct-horse-7';
+const address = '10.77.0.9';
+const url = `http://${address}:8080`;
+
+/** Writes a system over whatever the disk holds, as a flasher does: every byte of the image, none behind it. */
+const flash = (built: BuiltServer, disk: string) =>
+  run('dd', [`if=${built.image}`, `of=${disk}`, 'bs=4M', 'conv=notrunc', 'status=none']);
+
+test(
+  'is set up on its console, flashes another machine, and keeps its state under a new system',
+  {
+    skip,
+    timeout: 3_600_000,
+  },
+  () =>
+    inFolder(async (folder) => {
+      const cache = join(root, '.cache', 'live');
+      const built = await buildServer({ to: folder, cache, level: 1, refresh: false, say: () => {} });
+      const lab = await Lab.create(2);
+      const start = (disk: string, firmware: 'bios' | 'uefi') => {
+        const { program, args } = lab.command('', []);
+        return PersonalMachine.start({
+          folder,
+          firmware,
+          prefix: [program, ...args.filter((word) => word !== '')],
+          devices: [
+            ...diskDevice(disk, 'SYSTEM', 1),
+            ...['-netdev', 'tap,id=n0,ifname=t0,script=no,downscript=no'],
+            ...['-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:77:08:01,romfile='],
+          ],
+        });
+      };
+      try {
+        await lab.startRouter(false);
+        const disk = await emptyDisk(join(folder, 'disk'), 9e9);
+        await flash(built, disk);
+        const image = await testImage(lab.folder, 'one.img');
+        await writeFile(join(lab.folder, 'one.img.zst'), image.packed);
+        let server = await start(disk, 'bios');
+        try {
+          await setUp(server);
+          const client = new Client(lab);
+          await client.login();
+          await client.upload(join(lab.folder, 'one.img.zst'), image.sha256);
+          const mac = '52:54:00:77:08:02';
+          await client.bind(mac, image.sha256);
+          const target = {
+            serial: 'TARGET',
+            bus: 'virtio',
+            file: join(lab.folder, 'target'),
+            bytes: image.raw.length,
+          } as const;
+          const guest = await Guest.start({
+            lab,
+            name: 'guest',
+            firmware: 'bios',
+            mac,
+            tap: 1,
+            disks: [target],
+          });
+          try {
+            await guest.sees(/BTY-MARKER one\.img/, 2 * patience);
+          } finally {
+            await guest.cutPower();
+          }
+          server.type('9\r');
+          await server.ended(patience);
+        } finally {
+          await server.cutPower();
+        }
+
+        await flash(built, disk);
+        server = await start(disk, 'uefi');
+        try {
+          await server.sees(/the state is on/, patience);
+          // A password was set, so the console asks for it.
+          await server.sees(/lab-server login:/, patience);
+          const client = new Client(lab);
+          await client.login();
+          assert.match((await client.ask('GET', '/images')).body, new RegExp(image.sha256));
+          assert.match(
+            (await client.ask('GET', '/machines/52:54:00:77:08:02')).body,
+            /"last_flashed_at":"20/,
+          );
+        } finally {
+          await server.cutPower();
+        }
+      } finally {
+        await lab.close();
+      }
+    }),
+);
+
+/** A person at the console: name, address, password, network boot. */
+async function setUp(server: PersonalMachine): Promise<void> {
+  const choose = async (number: string, dialog: readonly (readonly [question: RegExp, answer: string])[]) => {
+    await server.sees(/9 power off/, patience);
+    await server.sees(/> /, 60);
+    server.type(`${number}\r`);
+    for (const [question, answer] of dialog) {
+      await server.sees(question, patience);
+      server.type(`${answer}\r`);
+    }
+  };
+  await choose('2', [[/Name: /, 'lab-server']]);
+  await server.sees(/== bty appliance .* on lab-server/, patience);
+  await server.sees(/Network boot: off/, patience);
+  await choose('3', [
+    [/Interface: /, 'enp0s3'],
+    [/Address with prefix/, `${address}/24`],
+    [/Router, or nothing: /, ''],
+    [/Name server, or nothing: /, ''],
+  ]);
+  await choose('1', [
+    [/New password/, password],
+    [/Again: /, password],
+  ]);
+  await server.sees(/The password of the web pages and of this console is set/, patience);
+  await choose('4', [
+    [/Mode \(off/, 'full'],
+    [/Interface: /, 'enp0s3'],
+  ]);
+  await server.sees(/Network boot: full enp0s3/, patience);
+}
+
+/** A script that works with the appliance from another host of the lab. */
+class Client {
+  readonly #lab: Lab;
+  readonly #jar: string;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+    this.#jar = join(lab.folder, `cookies-${process.hrtime.bigint()}`);
+  }
+
+  ask(method: string, path: string, more: { readonly body?: string; readonly upload?: string } = {}) {
+    return this.#lab.curl(method, `${url}${path}`, { jar: this.#jar, ...more });
+  }
+
+  async login(): Promise<void> {
+    const limit = performance.now() + patience * 1000;
+    for (;;) {
+      const reply = await this.ask('POST', '/ui/login', { body: `password=${password}` }).catch(() => null);
+      if (reply?.status === 303) return;
+      if (performance.now() > limit) throw new Error(`no login: ${reply?.status} ${reply?.body}`);
+      await pause(500);
+    }
+  }
+
+  async upload(path: string, sha256: string): Promise<void> {
+    const reply = await this.ask('PUT', '/images/one.img.zst', { upload: path });
+    assert.equal(reply.status, 200, reply.body);
+    for (let tries = 0; !(await this.ask('GET', '/images')).body.includes(sha256); tries++) {
+      assert.ok(tries < 600, 'the image is hashed');
+      await pause(500);
+    }
+  }
+
+  async bind(mac: string, sha256: string): Promise<void> {
+    const body = JSON.stringify({ image_sha256: sha256, boot_policy: 'flash-once' });
+    const reply = await this.ask('PUT', `/machines/${mac}`, { body });
+    assert.equal(reply.status, 200, reply.body);
+  }
+}
