@@ -33,8 +33,11 @@ interface Lockfile {
 /** Packages whose code goes into the window; the lockfile calls them tools, because they are bundled. */
 const bundled = ['i18next', 'react', 'react-aria-components', 'react-dom', 'react-i18next', 'zustand'];
 
-/** The bill of materials of the app: the packages of the engine and of the window, as the lockfile has them. */
-export async function billOfMaterials(root: string, electron: string): Promise<string> {
+/**
+ * The bill of materials: the packages of the engine, the appliance and the windows, as the lockfile has them. `electron`
+ * is the version of the one that is packed, null where none is.
+ */
+export async function billOfMaterials(root: string, electron: string | null): Promise<string> {
   const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as Lockfile;
   const names = new Set<string>();
   const own = Object.keys(lock.packages['']?.dependencies ?? {});
@@ -43,7 +46,9 @@ export async function billOfMaterials(root: string, electron: string): Promise<s
     .sort()
     .map((name) => componentOf(name, lock.packages[`node_modules/${name}`] ?? {}));
   const runtimes = [
-    { type: 'framework', name: 'electron', version: electron, licenses: [{ license: { id: 'MIT' } }] },
+    ...(electron === null
+      ? []
+      : [{ type: 'framework', name: 'electron', version: electron, licenses: [{ license: { id: 'MIT' } }] }]),
     {
       type: 'platform',
       name: 'node',

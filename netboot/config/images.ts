@@ -29,4 +29,9 @@ export const imageSettings = {
     'SOURCE',
     'Where releases of the live system come from: OWNER/NAME, or an http(s) address ({tag} in it stands for the tag).',
   ),
+  bootReleaseKey: text(
+    null,
+    'KEY',
+    'Public key (minisign) by which releases of the live system must be signed; without it their digests are believed.',
+  ),
 } as const;

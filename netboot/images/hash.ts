@@ -1,8 +1,10 @@
 /** Reads a file to its end for its digest, and says what it is. */
 import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { failure } from '../../shared/failure.ts';
 import { openRegular, sameState, stateOf } from '../http/content.ts';
+import { type Digested, digestOf, isWorthThread } from './digest.ts';
 import type { FileFacts } from './folder.ts';
 import { lookAt, readerOf } from './look.ts';
 
@@ -43,23 +45,31 @@ async function attempt(
       await pause(quietMilliseconds - age, undefined, { signal });
       if (!sameState(state, stateOf(await handle.stat({ bigint: true })))) return null;
     }
-    const hash = createHash('sha256');
-    const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, Math.max(state.size, 1)));
-    let done = 0;
     progress(0, state.size);
-    for (;;) {
-      signal.throwIfAborted();
-      const { bytesRead } = await handle.read(piece, 0, piece.length, done);
-      if (bytesRead === 0) break;
-      hash.update(piece.subarray(0, bytesRead));
-      done += bytesRead;
-      progress(done, state.size);
-      if (done > state.size) return null;
-    }
+    const { bytes: done, sha256 } = isWorthThread(state.size)
+      ? await digestOf(handle.fd, state.size, signal, (bytes) => progress(bytes, state.size))
+      : await digestHere(handle, state.size, signal);
+    progress(Math.min(done, state.size), state.size);
+    if (done > state.size) return null;
     const facts = await lookAt(name, state.size, readerOf(handle));
     if (done !== state.size || !sameState(state, stateOf(await handle.stat({ bigint: true })))) return null;
-    return { state, sha256: hash.digest('hex'), facts };
+    return { state, sha256, facts };
   } finally {
     await handle.close();
   }
+}
+
+/** Small files: a thread would take longer to begin than this to end. */
+async function digestHere(handle: FileHandle, size: number, signal: AbortSignal): Promise<Digested> {
+  const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, Math.max(size, 1)));
+  let bytes = 0;
+  while (bytes <= size) {
+    signal.throwIfAborted();
+    const { bytesRead } = await handle.read(piece, 0, piece.length, bytes);
+    if (bytesRead === 0) break;
+    hash.update(piece.subarray(0, bytesRead));
+    bytes += bytesRead;
+  }
+  return { bytes, sha256: hash.digest('hex') };
 }

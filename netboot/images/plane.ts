@@ -22,6 +22,7 @@ import { type Limits, uploadLeftover } from './receive.ts';
 import { Releases, releaseLeftover } from './releases.ts';
 import { ResumableUploads, resumeLeftover } from './resume.ts';
 import { takenBytes } from './room.ts';
+import { type PublicKey, parsePublicKey } from './signature.ts';
 import { type UnifiedImage, unify } from './unify.ts';
 
 /** What the image plane needs of the rest of the appliance. */
@@ -37,6 +38,7 @@ export interface PlaneNeeds {
     | 'catalogMaxParallel'
     | 'hashMaxParallel'
     | 'bootReleaseRepo'
+    | 'bootReleaseKey'
   >;
   readonly database: Database;
   readonly events: EventLog;
@@ -124,6 +126,7 @@ export class ImagePlane {
     this.releases = new Releases({
       bootRoot: config.bootDir,
       source: config.bootReleaseRepo,
+      key: releaseKey(config.bootReleaseKey),
       jobs: this.jobs,
       onFetched: (tag, base, files, bytes) =>
         this.#tellBoot(
@@ -292,4 +295,12 @@ function wordsOf(error: unknown): string {
 /** Path of an image file, for answers. */
 export function imagePath(plane: ImagePlane, name: string): string {
   return join(plane.library.images.path, name);
+}
+
+function releaseKey(text: string | null): PublicKey | null {
+  if (text === null) return null;
+  const key = parsePublicKey(text);
+  if (key !== null) return key;
+  const problem = 'it is no public key of minisign (the second line of minisign.pub)';
+  throw failure('SETTING_INVALID', { name: 'boot_release_key', origin: 'the settings', problem });
 }

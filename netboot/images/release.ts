@@ -4,6 +4,8 @@ import { parseSums } from './sidecar.ts';
 
 /** The list of a release's files and their digests; a release has it under this name. */
 export const releaseManifest = 'bty-netboot-x86_64.sha256';
+/** The signature of that list, in the form of minisign. */
+export const releaseSignature = `${releaseManifest}.minisig`;
 /** Most files of a release. */
 const mostFiles = 64;
 

@@ -6,19 +6,23 @@ import { failure } from '../../shared/failure.ts';
 import { isSettled, type Job } from '../jobs/job.ts';
 import type { JobRunner, JobTools } from '../jobs/runner.ts';
 import { makeFolder, syncFolder } from './folders.ts';
-import { releaseBase, releaseFiles, releaseManifest } from './release.ts';
+import { releaseBase, releaseFiles, releaseManifest, releaseSignature } from './release.ts';
 import { fetchText, sizeOfRemote } from './remote.ts';
+import { type PublicKey, verifySignature } from './signature.ts';
 import { Incoming, transfer } from './transfer.ts';
 
 /** What fetches that were killed leave; they begin anew. */
 export const releaseLeftover = /^\.release-[A-Za-z0-9._-]+\.partial$/;
 
 const mostManifestBytes = 64 * 1024;
+const mostSignatureBytes = 4 * 1024;
 
 export interface ReleasesOptions {
   readonly bootRoot: string;
   /** `OWNER/NAME` or an address; null when none is set. */
   readonly source: string | null;
+  /** Whose signature the list of files must have; null asks for none. */
+  readonly key: PublicKey | null;
   readonly jobs: JobRunner;
   readonly onFetched: (tag: string, base: string, files: readonly string[], bytes: number) => void;
   readonly onFailed: (tag: string, base: string | null, error: string) => void;
@@ -60,6 +64,19 @@ export class Releases {
     return this.#options.jobs.ask('release', tag, { base } satisfies Input, { outdated: true });
   }
 
+  async #verify(text: string, base: string, tag: string, key: PublicKey, signal: AbortSignal): Promise<void> {
+    const url = new URL(releaseSignature, base).href;
+    const signature = await fetchText(url, mostSignatureBytes, signal).catch((error: unknown) => {
+      throw failure(
+        'RELEASE_INVALID',
+        { tag, problem: `its signature ${releaseSignature} cannot be had` },
+        error,
+      );
+    });
+    const verified = verifySignature(Buffer.from(text), signature, key);
+    if (verified.kind === 'invalid') throw failure('RELEASE_INVALID', { tag, problem: verified.problem });
+  }
+
   async #fetch(job: Job, tools: JobTools): Promise<unknown> {
     const { bootRoot, backoff } = this.#options;
     const { base } = job.input as Input;
@@ -71,6 +88,7 @@ export class Releases {
     await mkdir(folder);
     try {
       const text = await fetchText(new URL(releaseManifest, base).href, mostManifestBytes, tools.signal);
+      if (this.#options.key !== null) await this.#verify(text, base, tag, this.#options.key, tools.signal);
       const listed = releaseFiles(text);
       if (listed.kind === 'invalid') throw failure('RELEASE_INVALID', { tag, problem: listed.problem });
       const url = (name: string) => new URL(encodeURIComponent(name), base).href;
