@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { bootSector, placedCore } from './bios.ts';
+import { makeTable, partitionTypes, tailSectors } from './gpt.ts';
+import { missingTools } from './tools.ts';
+
+const recipe = join(import.meta.dirname, '..', '..', 'netboot', 'live');
+
+test('every script of stick and appliance is one that a plain shell can read', () => {
+  const scripts = [
+    ...['init', 'devices', 'interface', 'lease', 'stick', 'desk', 'images', 'systemctl'],
+    ...['state', 'apply', 'live-install', 'console', 'setup'].map((name) => join('server', name)),
+  ];
+  for (const name of scripts) execFileSync('sh', ['-n', join(recipe, name)]);
+  assert.ok(readdirSync(join(recipe, 'server', 'units')).length >= 4);
+});
+
+test('a table is whole for sgdisk, and what does not fit is refused', {
+  skip: missingTools(['sgdisk']) ?? false,
+}, async () => {
+  const sectors = 20_480;
+  const partition = {
+    type: partitionTypes.linux,
+    guid: 'A0000000-0000-4000-8000-000000000001',
+    name: 'BTY_SYSTEM',
+    first: 2048,
+    last: 20_000,
+  };
+  const table = makeTable('A0000000-0000-4000-8000-000000000000', sectors, [partition]);
+  const folder = await mkdtemp(join(tmpdir(), 'bty-gpt-'));
+  try {
+    const path = join(folder, 'disk');
+    const file = await open(path, 'wx');
+    await file.truncate(sectors * 512);
+    await file.write(table.head, 0, table.head.length, 0);
+    await file.write(table.tail, 0, table.tail.length, (sectors - tailSectors) * 512);
+    await file.close();
+    assert.match(execFileSync('sgdisk', ['--verify', path], { encoding: 'utf8' }), /No problems found/);
+    const told = execFileSync('sgdisk', ['--info=1', path], { encoding: 'utf8' });
+    assert.match(told, /A0000000-0000-4000-8000-000000000001/);
+    assert.match(told, /'BTY_SYSTEM'/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  for (const wrong of [{ first: 33 }, { last: sectors - 33 }, { first: 3000, last: 2999 }])
+    assert.throws(() => makeTable(partition.guid, sectors, [{ ...partition, ...wrong }]), /does not fit/);
+});
+
+test('the boot sector and the core name the places of one another', () => {
+  const sector = bootSector(new Uint8Array(512), 2048);
+  assert.equal(sector.length, 440);
+  assert.equal(Buffer.from(sector).readBigUInt64LE(0x5c), 2048n);
+  const core = Buffer.from(placedCore(new Uint8Array(30_000).fill(1), 2048, 1 << 20));
+  assert.equal(core.length % 512, 0);
+  assert.equal(core.readBigUInt64LE(500), 2049n);
+  assert.equal(core.readUInt16LE(508), core.length / 512 - 1);
+  assert.throws(() => placedCore(new Uint8Array(2048), 1, 1024), /has 2048 bytes, its partition 1024/);
+});
+
+test('a missing tool is told with the command that brings it', () => {
+  assert.equal(missingTools(['sh']), null);
+  assert.match(
+    missingTools(['mmdebstrap-that-is-not-there', 'sh']) ?? '',
+    /^mmdebstrap-that-is-not-there is missing\. On Debian: apt-get install /,
+  );
+});
