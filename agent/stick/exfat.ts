@@ -22,7 +22,7 @@ export interface Geometry {
 
 export type ReadGeometry =
   | { readonly kind: 'sound'; readonly geometry: Geometry }
-  /** `problem` goes on from "the file system". */
+  /** `problem` continues a sentence that begins with the file system. */
   | { readonly kind: 'other'; readonly problem: string };
 
 /** Reads a boot region of twelve sectors, or says why it is none that this program changes. */

@@ -27,7 +27,7 @@ export type Grown =
     }
   /** It fills its partition already, or its tables have no room for more. */
   | { readonly kind: 'full' }
-  /** `problem` goes on from "the file system". */
+  /** `problem` continues a sentence that begins with the file system. */
   | { readonly kind: 'other'; readonly problem: string };
 
 const piece = 1 << 20;
