@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, type LabAppliance, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { noise } from './sample.ts';
 
 const skip = whyNoBrowser();
 
@@ -39,3 +44,137 @@ test('a machine appears by itself, and its page shows its boot story as it happe
   assert.deepEqual(await barriers(page), []);
   assert.deepEqual(opened.complaints, []);
 });
+
+test('when the appliance is gone the pages say so, and when it is back they go on with what is new', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await lab.ask('PUT', '/machines/52:54:00:00:00:01', { hostname: 'before' });
+  await enter(page, lab, '/ui/machines');
+  await page.getByText('before').waitFor();
+  await lab.restart(async () => {
+    await page.getByText('The appliance cannot be reached').waitFor();
+    await page.getByText('before').waitFor();
+  });
+  await lab.ask('PUT', '/machines/52:54:00:00:00:02', { hostname: 'after' });
+  await page.getByText('The appliance is back').waitFor();
+  await page.getByText('after').waitFor();
+  await page.getByText('The appliance cannot be reached').waitFor({ state: 'detached' });
+  // Whoever ends the session sees the form over the same page, and goes on there.
+  await lab.ask('DELETE', '/access/sessions');
+  await page.getByRole('link', { name: '52:54:00:00:00:02' }).click();
+  await page.getByText('Your session has ended').waitFor();
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('heading', { name: 'after', exact: true }).waitFor();
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('an upload goes on where it was when the appliance comes back, and arrives whole', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await enter(page, lab, '/ui/images');
+  await page.getByText('No image yet').waitFor();
+  const bytes = noise(40 << 20, 5);
+  const folder = await mkdtemp(join(tmpdir(), 'bty-lab-upload-'));
+  const file = join(folder, 'rack.img');
+  await writeFile(file, bytes);
+  // Slow enough that the appliance goes away in the middle.
+  const network = await page.context().newCDPSession(page);
+  const upload = (uploadThroughput: number) =>
+    network.send('Network.emulateNetworkConditions', {
+      ...{ offline: false, latency: 0, downloadThroughput: -1, uploadThroughput },
+    });
+  await network.send('Network.enable');
+  await upload(6 << 20);
+  let pieces = 0;
+  const second = new Promise<void>((resolve) => {
+    page.on('response', (answer) => {
+      if (answer.status() === 202 && ++pieces === 2) resolve();
+    });
+  });
+  await page.locator('input[type=file]').first().setInputFiles(file);
+  await second;
+  await lab.restart(async () => {
+    await page.getByText('it goes on by itself').waitFor();
+  });
+  await upload(-1);
+  await page.getByText('rack.img is uploaded.').waitFor({ timeout: 60_000 });
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  await page.getByTitle(sha256).waitFor({ timeout: 60_000 });
+  await page.getByRole('button', { name: 'Delete: rack.img' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('No image yet').waitFor();
+  await rm(folder, { recursive: true });
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('deleting many machines needs their number, and a roll-out that meets a failure leaves the others alone', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  for (let index = 1; index <= 12; index++)
+    await lab.ask('PUT', `/machines/52:54:00:00:00:${index.toString(16).padStart(2, '0')}`, {
+      labels: { rack: index <= 9 ? 'a' : 'b' },
+    });
+  await fetch(`${lab.url}/images/a.img`, {
+    method: 'PUT',
+    headers: { cookie: await lab.cookie() },
+    body: new Uint8Array(noise(100_000, 3)),
+  });
+  await enter(page, lab, '/ui/machines?label=rack%3Db');
+  await page.getByText('3 of 12 machines').waitFor();
+  await page.getByRole('checkbox', { name: 'Select all that are shown' }).check();
+  await page.getByRole('button', { name: 'Delete…' }).click();
+  const sheet = page.getByRole('alertdialog');
+  assert.equal(await sheet.getByRole('button', { name: 'Delete' }).isDisabled(), true);
+  await sheet.getByLabel('Type 3 to go on').fill('3');
+  await sheet.getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('3 machines changed.').waitFor();
+  await page.getByRole('button', { name: 'Clear filters' }).click();
+  await page.getByText('9 machines', { exact: true }).waitFor();
+
+  await page.getByRole('checkbox', { name: 'Select all that are shown' }).check();
+  await page.getByRole('button', { name: 'Roll out…' }).click();
+  await sheet.getByLabel('Image').selectOption({ label: 'a.img' });
+  await sheet.getByLabel('Type 9 to go on').fill('9');
+  await sheet.getByRole('button', { name: 'Begin with one machine' }).click();
+  await page.getByText('Wave 1 of 3: 0 of 9 flashed').waitFor();
+  const armed = async () => {
+    const all = (await lab.ask('GET', '/machines')) as readonly {
+      readonly state: { readonly phase: string };
+    }[];
+    return all.filter(({ state }) => state.phase === 'armed').length;
+  };
+  assert.equal(await armed(), 1);
+  // The predecessor's "done" from the address that fetched the script: the machine was flashed.
+  for (const name of ['vmlinuz', 'initrd'])
+    await writeFile(join(lab.stateDir, 'boot', `bty-netboot-x86_64.${name}`), 'x');
+  await flashed(lab, 1);
+  await page.getByText('Wave 2 of 3: 1 of 9 flashed').waitFor();
+  assert.equal(await armed(), 1);
+  await page.reload();
+  await page.getByText('Wave 2 of 3: 1 of 9 flashed').waitFor();
+  await lab.ask('DELETE', '/machines/52:54:00:00:00:02');
+  await page.getByText(/Stopped: 1 of 2 failed, more than allowed. Machines left alone: 7/).waitFor();
+  assert.equal(await armed(), 0);
+  assert.deepEqual(opened.complaints, []);
+});
+
+/** The machine asks for its script, and tells that it was flashed. */
+async function flashed(lab: LabAppliance, index: number): Promise<void> {
+  const path = `${lab.url}/pxe/52:54:00:00:00:${index.toString(16).padStart(2, '0')}`;
+  await fetch(path);
+  const answer = await fetch(`${path}/done`, { method: 'POST' });
+  assert.equal(answer.status, 204);
+}

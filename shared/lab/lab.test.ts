@@ -192,6 +192,9 @@ const dhcp = (changes: Partial<DhcpState>): DhcpState => ({
   answered: 0,
   malformed: 0,
   shed: 0,
+  code: null,
+  advice: null,
+  unprobed: 0,
   ...changes,
 });
 

@@ -54,7 +54,7 @@ export function RolloutSheet({ machines, images, onClose }: Props) {
         }))}
         onChange={setAllowed}
       />
-      {waves.length > 1 ? (
+      {waves.length > 2 ? (
         <p className="quiet">{t('lab.rollout.waves', { some: waves[1] ?? 1, count })}</p>
       ) : null}
       <p>{t('lab.rollout.typed')}</p>

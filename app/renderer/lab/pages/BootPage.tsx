@@ -90,7 +90,11 @@ function Interface({ state, change }: InterfaceProps) {
           <Button onPress={() => change(name)}>{t('lab.boot.change', { name })}</Button>
         )}
       </div>
-      {problem === null ? null : <p className="problem">{problem}</p>}
+      {problem === null ? null : (
+        <p className="problem">
+          {problem} {state.advice}
+        </p>
+      )}
       <Facts
         facts={[
           { name: t('lab.boot.addresses'), value: state.addresses.join(', ') || t('lab.common.none') },
