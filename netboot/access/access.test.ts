@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startTestAppliance, testPassword } from '../testing.ts';
+import { startTestAppliance, temporaryDirectory, testPassword } from '../testing.ts';
 
 const form = (password: string) => ({ method: 'POST', body: new URLSearchParams({ password }) });
 
@@ -52,6 +52,22 @@ test('after five wrong passwords an address waits, even with the right one, and 
   assert.deepEqual(kinds.slice(0, 2), ['auth.locked', 'auth.login.failed']);
   now += 31_000;
   assert.equal((await ask('/ui/login', form(testPassword))).status, 303);
+});
+
+test('who guessed wrong before a restart waits after it too, and no longer', async (context) => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  const stateDir = temporaryDirectory(context);
+  const first = await startTestAppliance(context, { stateDir, clock: () => now });
+  for (let guess = 0; guess < 5; guess++)
+    assert.equal((await first.ask('/ui/login', form('no'))).status, 200);
+  await first.close();
+  now += 10_000;
+  const second = await startTestAppliance(context, { stateDir, clock: () => now });
+  const locked = await second.ask('/ui/login', form(testPassword));
+  assert.equal(locked.status, 429);
+  assert.equal(locked.headers.get('retry-after'), '20');
+  now += 21_000;
+  assert.equal((await second.ask('/ui/login', form(testPassword))).status, 303);
 });
 
 test('a session ends after its time, and each use prolongs it', async (context) => {

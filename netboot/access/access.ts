@@ -41,6 +41,8 @@ export interface Session {
 
 /** Only every so many milliseconds is it written down that a session or token was used. */
 const usedGrain = 60_000;
+/** Events of guesses that are read at a start. */
+const mostRemembered = 10_000;
 /** Guesses that are computed at one moment; each takes 32 MiB. */
 const guessesAtOnce = 4;
 
@@ -57,6 +59,24 @@ export class Access {
     this.#events = events;
     this.#config = config;
     this.#clock = clock;
+    this.#rememberGuesses();
+  }
+
+  /** Who guessed before a restart still waits: the events of the last hours are told to the lockout again. */
+  #rememberGuesses(): void {
+    const rows = this.#database
+      .prepare(
+        `SELECT kind, source_ip, ts FROM events
+         WHERE kind IN ('auth.login.failed', 'auth.login.succeeded') ORDER BY id DESC LIMIT ?`,
+      )
+      .all(mostRemembered);
+    const now = this.#clock();
+    for (const { kind, source_ip, ts } of rows.reverse()) {
+      const at = Date.parse(String(ts));
+      if (source_ip === null || !(at <= now)) continue;
+      if (kind === 'auth.login.failed') this.#lockout.wrong(String(source_ip), at);
+      else this.#lockout.right(String(source_ip));
+    }
   }
 
   /** Sees to it that there is a password. Answers the one that it made, null when there was one already. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { installLive, putMachine, scriptOf } from '../machines/testing.ts';
+import { until } from '../testing/files.ts';
 import { startTestAppliance, type TestAppliance } from '../testing.ts';
 
 interface Message {
@@ -175,6 +176,26 @@ test('a stream that does not read while thousands of things change is let go', a
     hub.publish({ kind: 'notice', key: `${index}`, value });
     if (index % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   }
+});
+
+test('one address may hold a hundred streams, and each that ends makes room', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const ending = new AbortController();
+  context.after(() => ending.abort());
+  const stream = (signal: AbortSignal) => appliance.askAdmin('/events/stream', { signal });
+  const one = new AbortController();
+  assert.equal((await stream(one.signal)).status, 200);
+  const others = await Promise.all(Array.from({ length: 99 }, () => stream(ending.signal)));
+  assert.ok(others.every(({ status }) => status === 200));
+  const refused = await stream(ending.signal);
+  assert.equal(refused.status, 503);
+  assert.match(await refused.text(), /100 streams to this address are open already/);
+  one.abort();
+  await until('there is room again', async () => {
+    const answer = await stream(ending.signal);
+    if (answer.status !== 200) await answer.text();
+    return answer.status === 200;
+  });
 });
 
 test('a stream ends with the session that opened it, and with the appliance', async (context) => {

@@ -9,9 +9,11 @@ import { type Html, html } from '../html.ts';
 import { Problem } from '../problem.ts';
 import { type Call, handled, json, serve } from '../route.ts';
 import { fixedHeaders, type Routes } from '../server.ts';
+import { neighbourhood, Tally } from '../tally.ts';
 
-/** Streams that may be open at once. */
+/** Streams that may be open at once, and those of one address (IPv6: one /64), which leaves room for others. */
 const mostStreams = 500;
+const mostOfOneAddress = 100;
 /** Events that one stream sends before others have their turn. */
 const mostAtOnce = 100;
 /** Things whose latest state is kept for a stream that does not read; beyond it the stream ends. */
@@ -22,16 +24,20 @@ const mostRows = 200;
 export const eventRoutes: Routes = (app, services) => {
   const { events, hub } = services;
   const channels = new Set<Channel>();
+  const byAddress = new Tally();
   services.ending.addEventListener('abort', () => {
     for (const channel of channels) channel.close();
   });
 
   const open = (
-    { request, reply }: Call,
+    { request, reply, address: client }: Call,
     onNews: (news: News, channel: Channel) => boolean,
     pump: (channel: Channel) => void,
   ) => {
+    const address = neighbourhood(client);
     if (channels.size >= mostStreams) throw new Problem(503, 'too many streams are open');
+    if (byAddress.of(address) >= mostOfOneAddress)
+      throw new Problem(503, `${mostOfOneAddress} streams to this address are open already`);
     if (request.method === 'HEAD') {
       void reply.header('content-type', 'text/event-stream; charset=utf-8').send();
       return handled;
@@ -48,13 +54,14 @@ export const eventRoutes: Routes = (app, services) => {
       isWelcome: () => services.access.authenticate(credentials) !== null,
       onClose: () => {
         silence();
-        channels.delete(channel);
+        if (channels.delete(channel)) byAddress.remove(address);
       },
     });
     const silence = hub.listen((news) => {
       if (onNews(news, channel)) channel.wake();
     });
     channels.add(channel);
+    byAddress.add(address);
     if (services.ending.aborted) channel.close();
     return handled;
   };
