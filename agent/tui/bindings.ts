@@ -72,7 +72,7 @@ const panes: readonly Binding[] = [
   bind(['3'], '3', 'write', 'pane-write'),
 ].map(minor);
 
-const repaint = minor(bind(['ctrl-l'], 'Ctrl+L', 'redraw, on every screen', 'repaint'));
+const repaint = minor(bind(['ctrl-l'], 'Ctrl+L', 'redraw, everywhere', 'repaint'));
 const quit = bind(['q', 'ctrl-c'], 'q', 'quit', 'quit');
 const help = bind(['?'], '?', 'help', 'help');
 

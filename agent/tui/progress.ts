@@ -25,6 +25,7 @@ export function progressBody(
   state: State,
   mode: Extract<Mode, { readonly kind: 'writing' }>,
   sheet: Sheet,
+  rows: number,
 ): readonly Line[] {
   const { flash } = mode;
   const [target] = flash.targets;
@@ -32,7 +33,9 @@ export function progressBody(
   const lines: Line[] = [
     heading(title, '', true, sheet),
     line(cut(' DO NOT REMOVE THE DISK OR CUT THE POWER', sheet.columns), 'bad'),
+    ...(rows >= 14 ? [blank] : []),
     ...bar(mode, target, sheet),
+    ...(rows >= 14 ? [blank] : []),
     ...steps(mode, target, sheet),
   ];
   if (flash.notices.length > 0) lines.push(blank);

@@ -49,7 +49,7 @@ function body(state: State, sheet: Sheet, rows: number): readonly Line[] {
     case 'review':
       return reviewBody(state, mode.review, sheet, rows);
     case 'writing':
-      return progressBody(state, mode, sheet);
+      return progressBody(state, mode, sheet, rows);
     case 'result':
       return resultBody(mode, sheet);
     case 'rebooting':

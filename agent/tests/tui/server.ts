@@ -19,9 +19,9 @@ export class SlowServer {
   #bytes = 0;
   #news = Promise.withResolvers<void>();
 
-  static async start(size: number): Promise<SlowServer> {
+  static async start(size: number, port = 0): Promise<SlowServer> {
     const server = new SlowServer(size);
-    server.#server.listen(0, '127.0.0.1');
+    server.#server.listen(port, '127.0.0.1');
     await once(server.#server, 'listening');
     return server;
   }
