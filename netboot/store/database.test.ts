@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -251,4 +252,52 @@ test('a newer database, another program’s, and no database at all are refused 
 test('migrations are numbered in their order and named once', () => {
   const names = migrations.map(({ name }) => name);
   assert.deepEqual(names, [...new Set(names)].sort());
+});
+
+/** As a program: opens the database of a folder with a migration that is long, and is killed meanwhile. */
+const migrating = `
+import { writeSync } from 'node:fs';
+const [folder, database] = process.argv.slice(1);
+const { openDatabase } = await import(database);
+openDatabase(folder, [
+  { name: '001-a', run: () => {} },
+  {
+    name: '002-long',
+    run: (connection) => {
+      connection.exec('ALTER TABLE a ADD COLUMN y TEXT');
+      for (let row = 0; row < 1e9; row++) {
+        connection.exec("UPDATE a SET y = hex(randomblob(2000))");
+        if (row === 2) writeSync(1, 'in the middle');
+      }
+    },
+  },
+]);
+`;
+
+test('a kill -9 in the middle of a migration leaves the rows of before, and the next start migrates', async (context) => {
+  const folder = temporaryDirectory(context);
+  const old = openDatabase(folder, [first]);
+  const insert = old.prepare('INSERT INTO a VALUES (?)');
+  old.writeNow(() => {
+    for (let row = 0; row < 500; row++) insert.run(row);
+  });
+  old.close();
+  const file = new URL('./database.ts', import.meta.url).href;
+  const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', migrating];
+  const child = spawn(process.execPath, [...flags, folder, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  const over = once(child, 'exit');
+  child.kill('SIGKILL');
+  assert.deepEqual(await over, [null, 'SIGKILL']);
+  const untouched = new DatabaseSync(databasePath(folder), { readOnly: true });
+  assert.equal(untouched.prepare('PRAGMA user_version').get()?.user_version, 1);
+  untouched.close();
+  const now = openDatabase(folder, [first, second]);
+  const rows = now.prepare('SELECT x, y FROM a ORDER BY x').all();
+  assert.deepEqual([rows.length, rows[7]?.x, rows[7]?.y], [500, 7, null]);
+  assert.equal(now.prepare('PRAGMA integrity_check(1)').get()?.integrity_check, 'ok');
+  now.close();
+  const copy = new DatabaseSync(join(folder, 'backups', 'before-migration-from-1.db'), { readOnly: true });
+  assert.equal(copy.prepare('SELECT count(*) AS n FROM a').get()?.n, 500);
+  copy.close();
 });
