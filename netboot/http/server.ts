@@ -215,9 +215,11 @@ const restMilliseconds = 5000;
 
 /** A request that is answered and does not end would keep its connection for ever: nobody waits for its body. */
 function endWithAnswer(request: IncomingMessage, response: ServerResponse): void {
+  // A request that is destroyed meanwhile has no socket any more.
+  const { socket } = request;
   response.once('finish', () => {
     if (request.complete) return;
-    const timer = setTimeout(() => request.socket.destroy(), restMilliseconds);
+    const timer = setTimeout(() => socket.destroy(), restMilliseconds);
     request.once('end', () => clearTimeout(timer));
     request.once('close', () => clearTimeout(timer));
   });

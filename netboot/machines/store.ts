@@ -207,6 +207,7 @@ function conditions(filter: MachineFilter, after: string | null) {
   if (after !== null) add('mac > ?', after);
   if (filter.boot_policy !== undefined) add('boot_policy = ?', filter.boot_policy);
   if (filter.phase) add('phase = ?', filter.phase);
+  if (filter.task_status) add('last_task_status = ?', filter.task_status);
   if (filter.image_sha256) add('image_sha256 = ?', filter.image_sha256);
   if (filter.q) {
     const like = `%${filter.q.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;

@@ -123,6 +123,8 @@ export const MachineQuery = Type.Object({
   q: Type.Optional(Type.String({ maxLength: 200 })),
   boot_policy: Type.Optional(BootPolicySchema),
   phase: Type.Optional(Type.String()),
+  /** `running`, `completed`, `cancelled` or `failed`. */
+  task_status: Type.Optional(Type.String({ maxLength: 20 })),
   image_sha256: Type.Optional(Type.String()),
   /** `name` or `name=value`. */
   label: Type.Optional(Type.String({ maxLength: 400 })),

@@ -113,6 +113,15 @@ export const TaskKey = Type.Object({
 });
 export type TaskKey = Static<typeof TaskKey>;
 
+/** Most bytes of a file that tasks may put on machines. */
+export const mostPutBytes = 64 * 1024 * 1024;
+export const PutFile = Type.Object({
+  name: Type.String(),
+  size_bytes: Type.Integer(),
+  changed_at: Type.String(),
+});
+export type PutFile = Static<typeof PutFile>;
+
 const TaskText = Type.Object({ text: Type.String({ maxLength: 65_536 }) }, { additionalProperties: false });
 const RunRequest = Type.Object(
   {
@@ -285,6 +294,31 @@ export const taskOperations = operations({
     access: 'operate',
     summary: 'Delete a task file with all of its versions.',
     replies: { 204: { sentence: 'Deleted.' }, 409: { sentence: 'Machines are set to run it.' } },
+  },
+  putFiles: {
+    name: 'task.put-files',
+    method: 'GET',
+    path: '/tasks/files',
+    access: 'read',
+    summary: 'Files that `core.put` may put on machines.',
+    replies: ok('By name.', Type.Object({ files: Type.Array(PutFile) })),
+  },
+  savePutFile: {
+    name: 'task.save-put-file',
+    method: 'PUT',
+    path: '/tasks/files/{name}',
+    access: 'operate',
+    summary: 'Upload a file that `core.put` may put on machines; one of that name is replaced.',
+    body: { kind: 'raw' },
+    replies: { ...ok('The file.', PutFile), 413: { sentence: 'It is larger than 64 MiB.' } },
+  },
+  deletePutFile: {
+    name: 'task.delete-put-file',
+    method: 'DELETE',
+    path: '/tasks/files/{name}',
+    access: 'operate',
+    summary: 'Delete a file that `core.put` may put on machines.',
+    replies: { 204: { sentence: 'Deleted.' } },
   },
   key: {
     name: 'task.key',

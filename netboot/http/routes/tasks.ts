@@ -14,6 +14,7 @@ import { readTask } from '../../tasks/file.ts';
 import { loadKey, makeKey } from '../../tasks/key.ts';
 import { wireFile } from '../../tasks/library.ts';
 import { outputName } from '../../tasks/output.ts';
+import { PutFiles } from '../../tasks/putfiles.ts';
 import { junitOf, reportOf } from '../../tasks/report.ts';
 import { Problem } from '../problem.ts';
 import { type Call, empty, handled, json, serve, text } from '../route.ts';
@@ -121,6 +122,23 @@ export const taskRoutes: Routes = (app, services) => {
       return true;
     });
     if (!deleted) throw unknownFile(name);
+    return empty();
+  });
+
+  const files = new PutFiles(config.taskFilesDir);
+  const changedFile = (call: Call, kind: string, name: string, summary: string) =>
+    events.record({ kind, subject: ['task', name], ...authorOf(call), summary });
+  serve(app, services, taskOperations.putFiles, async () => json({ files: await files.list() }));
+  serve(app, services, taskOperations.savePutFile, async (call) => {
+    const { name = '' } = call.params;
+    const file = await files.save(name, call.request.raw);
+    await changedFile(call, 'task.file.uploaded', name, `The file ${name} for tasks was uploaded.`);
+    return json(file);
+  });
+  serve(app, services, taskOperations.deletePutFile, async (call) => {
+    const { name = '' } = call.params;
+    await files.delete(name);
+    await changedFile(call, 'task.file.deleted', name, `The file ${name} for tasks was deleted.`);
     return empty();
   });
 

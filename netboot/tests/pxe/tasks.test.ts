@@ -26,7 +26,7 @@ steps:
   with: {src: motd, dst: /etc/motd}
 - name: reboot
   uses: bty.reboot_and_wait
-  with: {timeout: 900}
+  with: {timeout: 3600}
 - name: verify
   run:
   - test "$(hostname)" = {{ machine.hostname }}
@@ -38,7 +38,7 @@ describe('an appliance with a task', { skip }, () => {
   let scene: Scene;
   before(
     async () => {
-      const settings = ['--task-wait-seconds', '1800', '--task-seconds', '3600'];
+      const settings = ['--task-wait-seconds', '3600', '--task-seconds', '7200'];
       scene = await Scene.make({ dhcp: 'full', settings });
     },
     { timeout: 590_000 },
@@ -46,7 +46,7 @@ describe('an appliance with a task', { skip }, () => {
   after(() => scene?.close());
 
   test('a bare machine is flashed, its task sets its name, it reboots, and the task sees the name', {
-    timeout: 1_800_000,
+    timeout: 5_400_000,
   }, async () => {
     const { appliance, lab } = scene;
     const mac = '52:54:00:77:08:01';

@@ -1,13 +1,14 @@
 /** Task files over HTTP: what is refused and where, versions, who may do what. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TaskFile, TaskState, Validation } from '../../../shared/contract/task.ts';
 import { putMachine } from '../../machines/testing.ts';
 import { temporaryDirectory } from '../../testing.ts';
-import { ended, saveTask, startBench } from './bench.ts';
+import { type Bench, ended, saveTask, startBench } from './bench.ts';
 
 const one = 'doc: |\n  First line.\n  Second line.\nsteps:\n- name: a\n  run: echo 1\n';
 const two = one.replace('echo 1', 'echo 2');
@@ -95,6 +96,12 @@ test('a task by its path: read at each run, refused when it is none, and nothing
   const run = (task_ref: string) => bench.call('POST', `/machines/${mac}/task`, { task_ref });
   assert.equal((await run(path)).status, 202);
   const state: TaskState = await ended(bench, mac);
+  const failed = await bench.call('GET', '/machines?task_status=failed');
+  assert.deepEqual(
+    (failed.value as { mac: string }[]).map((each) => each.mac),
+    [mac],
+  );
+  assert.deepEqual((await bench.call('GET', '/machines?task_status=completed')).value, []);
   assert.equal(state.version, null);
   assert.equal(readFileSync(join(state.run_dir, 'task.yaml'), 'utf8'), one);
   const secret = join(folder, 'secret');
@@ -121,6 +128,27 @@ test('a task by its path: read at each run, refused when it is none, and nothing
   }
   assert.equal((await bench.call('POST', '/machines/52:54:00:ee:00:99/task', {})).status, 404);
   assert.equal((await bench.call('POST', `/machines/${mac}/task`)).status, 409, 'none is set');
+});
+
+test('files for machines are uploaded, listed and deleted; no name leads out of their folder', async (context) => {
+  const bench = await startBench(context);
+  const put = (name: string, body: string) => bench.askAdmin(`/tasks/files/${name}`, { method: 'PUT', body });
+  assert.equal((await put('motd', 'welcome\n')).status, 200);
+  assert.equal((await put('motd', 'hello\n')).status, 200);
+  assert.equal(readFileSync(join(bench.stateDir, 'task-files', 'motd'), 'utf8'), 'hello\n');
+  for (const name of ['..', '..%2Fx', '.hidden', 'a%2Fb', '%00', 'a b', 'x'.repeat(200)])
+    assert.ok([400, 404, 405].includes((await put(name, 'x')).status), name);
+  const listed = (await bench.call('GET', '/tasks/files')).value as {
+    files: { name: string; size_bytes: number }[];
+  };
+  assert.deepEqual(
+    listed.files.map(({ name, size_bytes }) => [name, size_bytes]),
+    [['motd', 6]],
+  );
+  assert.equal(await statusOfUpload(bench, '/tasks/files/large', 65), 413);
+  assert.deepEqual(readdirSync(join(bench.stateDir, 'task-files')), ['motd']);
+  assert.equal((await bench.call('DELETE', '/tasks/files/motd')).status, 204);
+  assert.equal((await bench.call('DELETE', '/tasks/files/motd')).status, 404);
 });
 
 test('who may look may not run, save, cancel or make the key; only who may all makes it', async (context) => {
@@ -169,3 +197,25 @@ test('bty-web task validate says each fault as FILE:LINE:COLUMN, with exit code 
   assert.equal(bad.status, 1);
   assert.equal(bad.stdout, 'bad.yaml:2:3: a step needs "run" or "uses"\n');
 });
+
+/** Status of the answer to a PUT of so many MiB, which may come before all of them went out. */
+async function statusOfUpload(bench: Bench, path: string, mebibytes: number): Promise<number> {
+  const { hostname, port } = new URL(bench.url);
+  const headers = { authorization: `Bearer ${await bench.makeToken('operate')}` };
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: hostname, port, path, method: 'PUT', headers, agent: false });
+    let status: number | null = null;
+    sent.once('response', (answer) => {
+      status = answer.statusCode ?? 0;
+      answer.resume();
+      resolve(status);
+    });
+    // The connection ends under what is still to be sent.
+    sent.on('error', (error) => {
+      if (status === null) reject(error);
+    });
+    const mebibyte = Buffer.alloc(1024 * 1024);
+    for (let index = 0; index < mebibytes; index++) sent.write(mebibyte);
+    sent.end();
+  });
+}
