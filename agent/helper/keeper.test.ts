@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Lines } from '../../shared/helper/lines.ts';
+import { protocolVersion } from '../../shared/helper/protocol.ts';
 import { closeEnd } from '../system/native.ts';
 import { socketPair } from '../system/privilege.ts';
 import { innerBytes, type ToWorker, verbs } from './inner.ts';
@@ -111,9 +112,16 @@ test('a job whose disk is none is refused by name', { skip }, async () => {
     allowSystemDisk: false,
   };
   const image = { kind: 'url', url: 'http://127.0.0.1:9/', sha256: null };
-  const rest = { verify: 'full', bmap: null, sparse: false, unmount: true, mayAddTargets: true };
+  const rest = {
+    verify: 'full',
+    bmap: null,
+    sparse: false,
+    allowCut: false,
+    unmount: true,
+    mayAddTargets: true,
+  };
   const played = await play((nonce) => [
-    `${JSON.stringify({ kind: 'job', version: 1, nonce, image, targets: [target], ...rest })}\n`,
+    `${JSON.stringify({ kind: 'job', version: protocolVersion, nonce, image, targets: [target], ...rest })}\n`,
   ]);
   assert.equal(endOf(played), 'refused');
   const refused = played.said.flatMap((each) =>

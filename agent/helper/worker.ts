@@ -272,13 +272,14 @@ function virtualSpec(path: string, size: number, image: HelperImage | undefined)
   return { kind: 'virtual', path, expected: { size }, ...source, imageName: 'the image' };
 }
 
-function requestOf({ image, verify, sparse, bmap }: HelperJob): FlashRequest {
+function requestOf({ image, verify, sparse, bmap, allowCut }: HelperJob): FlashRequest {
   return {
     image: image.kind === 'catalog' ? image.name : image.kind === 'url' ? image.url : image.path,
     catalog: image.kind === 'catalog' ? image.catalog : undefined,
     named: image.kind === 'catalog',
     verify,
     sparse,
+    allowCut,
     sha256: image.sha256 ?? undefined,
     computeSha256: true,
     bmap: bmap ?? undefined,

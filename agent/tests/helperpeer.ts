@@ -47,6 +47,7 @@ export function wish(image: string, targets: HelperTarget[], more: Partial<JobWi
     bmap: null,
     sparse: false,
     unmount: false,
+    allowCut: false,
     mayAddTargets: false,
     ...more,
   };

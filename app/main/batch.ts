@@ -16,6 +16,9 @@ import { elevation } from './elevate.ts';
 import { Helper, type HelperNews } from './helper.ts';
 import type { Program } from './program.ts';
 
+/** What the person was told of, and wants nevertheless. */
+type Allowed = Pick<FlashRequest, 'allowSystem' | 'allowCut'>;
+
 /** Milliseconds between two announcements of progress. */
 const pace = 200;
 
@@ -48,7 +51,7 @@ export class Batches {
   start(image: AppImage, disks: readonly AppDisk[], request: FlashRequest): void {
     if (this.busy) throw failure('FLASH_RUNNING', {});
     this.state = { id: ++this.#number, image, verify: request.verify, jobs: [] };
-    this.#begin(disks, request.allowSystem);
+    this.#begin(disks, request);
   }
 
   /** Writes the image of the batch to more disks, or to some of its disks again. */
@@ -63,7 +66,7 @@ export class Batches {
     for (const disk of joining) if (running) this.#join(running.id, disk);
     const rest = disks.filter((disk) => !joining.includes(disk));
     this.state = { ...(this.state ?? state), verify: request.verify };
-    this.#begin(rest, request.allowSystem);
+    this.#begin(rest, request);
   }
 
   /** Asks the helper of a running job to take one more disk; one that it does not take has a job of its own. */
@@ -76,7 +79,7 @@ export class Batches {
     const disk = this.state?.jobs.find((job) => job.id === id)?.disks.find((known) => known.path === path);
     if (!disk) return;
     this.#change(id, (job) => ({ ...job, disks: job.disks.filter((known) => known !== disk) }));
-    this.#begin([disk], false);
+    this.#begin([disk], { allowSystem: false, allowCut: false });
   }
 
   cancel(job: number): void {
@@ -102,14 +105,14 @@ export class Batches {
   }
 
   /** A job for the disks that need rights, and one for the files that stand for disks. */
-  #begin(disks: readonly AppDisk[], allowSystem: boolean): void {
+  #begin(disks: readonly AppDisk[], allowed: Allowed): void {
     const real = disks.filter(({ kind }) => kind !== 'virtual');
     const virtual = disks.filter(({ kind }) => kind === 'virtual');
-    for (const group of [real, virtual]) if (group.length > 0) this.#beginJob(group, allowSystem);
+    for (const group of [real, virtual]) if (group.length > 0) this.#beginJob(group, allowed);
     this.#announce();
   }
 
-  #beginJob(disks: readonly AppDisk[], allowSystem: boolean): void {
+  #beginJob(disks: readonly AppDisk[], allowed: Allowed): void {
     const { state } = this;
     if (!state) return;
     const id = ++this.#number;
@@ -120,7 +123,7 @@ export class Batches {
       this.#take(id, { kind: 'ended', failure: how.failure.report() });
       return;
     }
-    const wish = wishFor(state.image, disks, state.verify, allowSystem);
+    const wish = wishFor(state.image, disks, state.verify, allowed);
     this.#helpers.set(id, new Helper(how, wish, (news) => this.#take(id, news)));
   }
 
@@ -176,7 +179,12 @@ function refused(job: JobState, news: Extract<HelperNews, { kind: 'refused' }>):
   return { ...job, reasons, failure: scope === 'job' ? (job.failure ?? reason) : job.failure };
 }
 
-function wishFor(image: AppImage, disks: readonly AppDisk[], verify: Verify, allowSystem: boolean): JobWish {
+function wishFor(
+  image: AppImage,
+  disks: readonly AppDisk[],
+  verify: Verify,
+  { allowSystem, allowCut }: Allowed,
+): JobWish {
   const { location, sha256 } = image;
   const isAddress = /^https?:/i.test(location);
   return {
@@ -185,6 +193,7 @@ function wishFor(image: AppImage, disks: readonly AppDisk[], verify: Verify, all
     verify,
     bmap: null,
     sparse: false,
+    allowCut,
     unmount: true,
     mayAddTargets: disks.every(({ kind }) => kind !== 'virtual'),
   };

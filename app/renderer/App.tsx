@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { isBusy } from '../../shared/app/batch.ts';
 import { BoltIcon, ClockIcon, CrossIcon, GearIcon, Mark, NetworkIcon } from './icons.tsx';
 import { IconButton } from './parts/Button.tsx';
+import { Failed } from './parts/Failed.tsx';
 import { Note } from './parts/Note.tsx';
 import { AddressSheet } from './screens/AddressSheet.tsx';
 import { AddSheet } from './screens/AddSheet.tsx';
@@ -79,7 +80,7 @@ function Trouble() {
         <Note kind="bad">
           <div className="trouble-row">
             <div>
-              <strong>{failure.message}</strong> {failure.advice}
+              <Failed failure={failure} />
             </div>
             <IconButton
               label={t('common.dismiss')}

@@ -196,7 +196,9 @@ export async function changeSettings(patch: SettingsPatch): Promise<void> {
 export async function flash(allowSystem: boolean): Promise<void> {
   const { settings } = getState();
   const disks = pickedDisks(getState()).map(({ id }) => id);
-  await attempt(() => ask('flash.start', { disks, verify: settings.verify as Verify, allowSystem }));
+  await attempt(() =>
+    ask('flash.start', { disks, verify: settings.verify as Verify, allowSystem, allowCut: false }),
+  );
 }
 
 export async function addDisks(request: FlashRequest): Promise<void> {

@@ -58,7 +58,7 @@ test('the page has no way out of its window', { skip }, async () => {
   const answers = (await page.evaluate(`Promise.all([
     window.bty.call('shell.run', { text: 'id' }),
     window.bty.call('hello', { more: 1 }),
-    window.bty.call('flash.start', { disks: ['/dev/vda|1||1'], verify: 'full', allowSystem: false }),
+    window.bty.call('flash.start', { disks: ['/dev/vda|1||1'], verify: 'full', allowSystem: false, allowCut: false }),
     window.bty.call('__proto__', {}),
   ])`)) as { ok: boolean; failure: { code: string } }[];
   assert.deepEqual(
@@ -170,5 +170,96 @@ test('by keyboard alone, in German, in the smallest window: a disk to try with i
     'MAIN',
     'the focus moved to the new screen',
   );
+  assert.deepEqual(desk.complaints, []);
+});
+
+test('every switch of the settings does what it says, a report goes where the person says, and the end is told', {
+  skip,
+}, async (context) => {
+  const folder = await folderFor(context);
+  const image = await partitionedImage(join(folder, 'kept.img'), 4 * MiB);
+  await using loop = await loopDisk(8 * MiB);
+  await using desk = await openApp({ words: [image] });
+  const { page, app, data } = desk;
+  const settings = async () =>
+    JSON.parse(await readFile(join(data, 'settings.json'), 'utf8').catch(() => '{}')) as Record<
+      string,
+      unknown
+    >;
+  const flip = (label: string) => page.locator('.switch').filter({ hasText: label }).click();
+  const loopRow = page.locator('.disk').filter({ hasText: loop.path });
+  const tryRow = page.locator('.disk').filter({ hasText: 'Disk to try with' });
+  await inspected(page, 'kept.img');
+  assert.equal(await loopRow.count(), 0);
+
+  await goTo(page, 'Settings');
+  await flip('Allow loop devices');
+  await flip('Disk to try with');
+  await until(async () => (await settings()).allowLoops === true, 'loop devices are allowed');
+  await goTo(page, 'Flash');
+  await loopRow.waitFor();
+  await tryRow.waitFor();
+  await goTo(page, 'Settings');
+  await flip('Allow loop devices');
+  await page.getByRole('button', { name: /Verification/ }).click();
+  await page.getByRole('option', { name: 'Do not verify' }).click();
+  await until(async () => (await settings()).verify === 'none', 'nothing is verified');
+  await goTo(page, 'Flash');
+  await loopRow.waitFor({ state: 'detached' });
+
+  // What would be told to the desktop and asked of it is taken down here: nobody sits in front of this one.
+  await app.evaluate(
+    ({ dialog, Notification, BrowserWindow }, place) => {
+      const seen = globalThis as unknown as { told: string[]; asked: string[] };
+      seen.told = [];
+      seen.asked = [];
+      Notification.isSupported = () => true;
+      Notification.prototype.show = function (this: Electron.Notification) {
+        seen.told.push(`${this.title}: ${this.body}`);
+      };
+      dialog.showSaveDialog = async (...words: unknown[]) => {
+        const { title, defaultPath } = words[1] as { title: string; defaultPath: string };
+        seen.asked.push(`${title}: ${defaultPath.split('/').at(-1)}`);
+        return { canceled: seen.asked.length === 1, filePath: place };
+      };
+      const [window] = BrowserWindow.getAllWindows();
+      if (window) window.isFocused = () => false;
+    },
+    join(folder, 'report.txt'),
+  );
+  await tryRow.click();
+  await page.getByRole('button', { name: 'Flash', exact: true }).last().click();
+  await result(page, 'Written, not verified');
+  const seen = () =>
+    app.evaluate(() => {
+      const { told, asked } = globalThis as unknown as { told: string[]; asked: string[] };
+      return { told, asked };
+    });
+  assert.deepEqual((await seen()).told, ['Written, not verified: kept.img']);
+
+  const save = page.getByRole('button', { name: 'Save report…' });
+  await save.click();
+  await until(async () => (await seen()).asked.length === 1, 'it was asked where to');
+  assert.equal(await page.getByText('Saved.').count(), 0, 'it was not said to be saved');
+  await assert.rejects(readFile(join(folder, 'report.txt')));
+  await save.click();
+  await page.getByText('Saved.').waitFor();
+  assert.deepEqual((await seen()).asked[1], 'Save report: bty-report.txt');
+  const report = await readFile(join(folder, 'report.txt'), 'utf8');
+  assert.match(report, /^bty \d.*\nImage: .*kept\.img\n/);
+  assert.match(report, /Outcome: done, not verified/);
+
+  await goTo(page, 'History');
+  await page.getByRole('cell', { name: 'kept.img' }).waitFor();
+  await goTo(page, 'Settings');
+  await flip('Keep a history');
+  await until(async () => (await settings()).keepHistory === false, 'no history is kept');
+  await goTo(page, 'History');
+  await page.getByText('The history is switched off in the settings.').waitFor();
+  assert.equal(await page.getByRole('cell').count(), 0);
+  await goTo(page, 'Settings');
+  await page.getByRole('button', { name: /Language/ }).click();
+  await page.getByRole('option', { name: 'Deutsch' }).click();
+  await page.getByRole('heading', { name: 'Einstellungen' }).waitFor();
   assert.deepEqual(desk.complaints, []);
 });

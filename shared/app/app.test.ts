@@ -272,7 +272,7 @@ test('only messages of the contract are let in', () => {
   assert.notEqual(parseCall('hello', {}), null);
   assert.equal(parseCall('hello', { more: 1 }), null);
   assert.equal(parseCall('toString', {}), null);
-  const request = { disks: ['/dev/sdb|1'], verify: 'full', allowSystem: false };
+  const request = { disks: ['/dev/sdb|1'], verify: 'full', allowSystem: false, allowCut: false };
   assert.notEqual(parseCall('flash.start', request), null);
   assert.equal(parseCall('flash.start', { ...request, disks: [] }), null);
   assert.equal(parseCall('flash.start', { ...request, command: 'rm' }), null);

@@ -15,6 +15,8 @@ export const FlashRequest = Type.Object(
     verify: VerifyChoice,
     /** True when the person saw that a system disk is among them, and meant it. */
     allowSystem: Type.Boolean(),
+    /** True when the person was told that the image ends before its own partitions do, and wants it nevertheless. */
+    allowCut: Type.Boolean(),
   },
   closed,
 );

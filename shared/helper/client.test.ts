@@ -15,9 +15,10 @@ const wish: JobWish = {
   bmap: null,
   sparse: false,
   unmount: false,
+  allowCut: false,
   mayAddTargets: true,
 };
-const hello: HelperReply = { kind: 'hello', version: 1, program: '0.1.0', nonce };
+const hello: HelperReply = { kind: 'hello', version: 2, program: '0.1.0', nonce };
 const accepted: HelperReply = { kind: 'accepted', targets: [{ target: '/tmp/disk', size: 512 }], uid: 1000 };
 const finished: HelperReply = { kind: 'finished', outcome: 'done' };
 const notice: HelperReply = { kind: 'event', event: { kind: 'notice', at: 1, target: null, text: 'x' } };
@@ -63,8 +64,8 @@ test('a helper that ends too early, talks nonsense or out of order is told as th
     assert.deepEqual(conversation.receive(bytes(hello)).replies, [], 'nothing is believed after that');
   }
   const other = new Conversation(wish);
-  other.receive(bytes({ ...hello, version: 2 } as HelperReply));
-  assert.match(other.ended('')?.message ?? '', /speaks version 2, this is version 1/);
+  other.receive(bytes({ ...hello, version: 1 } as HelperReply));
+  assert.match(other.ended('')?.message ?? '', /speaks version 1, this is version 2/);
 });
 
 test('no bytes make the conversation throw', () => {

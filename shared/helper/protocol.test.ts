@@ -24,7 +24,7 @@ const target: HelperTarget = {
 };
 const job: HelperJob = {
   kind: 'job',
-  version: 1,
+  version: 2,
   nonce,
   image: { kind: 'file', path: '/home/ann/debian.img.zst', sha256: null },
   targets: [target, { kind: 'virtual', path: '/tmp/disk', size: 512 }],
@@ -32,6 +32,7 @@ const job: HelperJob = {
   bmap: 'auto',
   sparse: false,
   unmount: true,
+  allowCut: false,
   mayAddTargets: false,
 };
 const told = (value: object): string => {
@@ -52,7 +53,7 @@ test('a job is taken as it was meant', () => {
 
 test('what differs from a job is refused with its place', () => {
   const cases: readonly (readonly [object, RegExp])[] = [
-    [{ ...job, version: 2 }, /version 2, this is version 1/],
+    [{ ...job, version: 1 }, /version 1, this is version 2/],
     [{ ...job, version: '1' }, /version "1"/],
     [{ ...job, nonce: 'f'.repeat(32) }, /another greeting/],
     [{ ...job, extra: 1 }, /"\/extra" is not known here/],
@@ -112,7 +113,18 @@ test('no line makes the parser throw, and its problem is short and printable', (
 });
 
 test('a job with any one part replaced is taken or refused, never half', () => {
-  const paths = ['image', 'targets', 'verify', 'bmap', 'sparse', 'unmount', 'mayAddTargets', 'kind', 'nonce'];
+  const paths = [
+    'image',
+    'targets',
+    'verify',
+    'bmap',
+    'sparse',
+    'allowCut',
+    'unmount',
+    'mayAddTargets',
+    'kind',
+    'nonce',
+  ];
   fc.assert(
     fc.property(fc.constantFrom(...paths), fc.jsonValue(), (key, value) => {
       const parsed = parseJob(JSON.stringify({ ...job, [key]: value }), nonce);

@@ -7,7 +7,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 
 /** Raised with every change after which one side would refuse the other. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** Most bytes of a line to the helper, its end not counted. */
 export const requestBytes = 64 * 1024;
@@ -94,6 +94,8 @@ export const HelperJob = Type.Object(
     bmap: nullable(Type.Union([Type.Literal('auto'), absolutePath])),
     /** Do not transfer zeros to ranges that the disk was first made to read as zeros. */
     sparse: Type.Boolean(),
+    /** Write an image that ends before its own partitions do. */
+    allowCut: Type.Boolean(),
     /** Unmount what is mounted from the disks; without it a mounted disk is refused. */
     unmount: Type.Boolean(),
     /** Whether disks may be added while the job runs. */

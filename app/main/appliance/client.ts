@@ -94,22 +94,26 @@ export class ApplianceClient {
     return { mac, state, cause, advice, steps: steps.slice(-500).map(stepOf) };
   }
 
-  /** Has the interface lease the addresses of `pool`, and leaves everything else as it was set. */
-  async setPool(name: string, network: string, pool: { first: string; last: string }): Promise<void> {
+  /**
+   * Has the interface lease the addresses of `pool`, and leaves everything else as it was set. False when the
+   * interface is not served yet.
+   */
+  async setPool(name: string, network: string, pool: { first: string; last: string }): Promise<boolean> {
     const settings: DhcpSettings = await this.#read('/dhcp/settings', DhcpSettingsForm);
+    if (!settings.interfaces.some((known) => known.interface === name)) return false;
     const interfaces = settings.interfaces.map((known) => {
       if (known.interface !== name) return known;
       const others = known.subnets?.filter((subnet) => subnet.network !== network) ?? [];
       const own = known.subnets?.find((subnet) => subnet.network === network);
       return { ...known, subnets: [{ ...own, network, pools: [pool] }, ...others] };
     });
-    if (JSON.stringify(interfaces) === JSON.stringify(settings.interfaces)) return;
+    if (JSON.stringify(interfaces) === JSON.stringify(settings.interfaces)) return true;
     const answer = await this.#ask('/dhcp/settings', {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ ...settings, interfaces }),
     });
-    if (answer.ok) return;
+    if (answer.ok) return true;
     const problem: unknown = await answer.json().catch(() => null);
     const said = Check(Refused, problem) ? problem.detail : `status ${answer.status}`;
     throw failure('DHCP_SETTINGS_INVALID', { interface: name, problem: said });

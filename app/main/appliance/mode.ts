@@ -53,6 +53,7 @@ export class ApplianceMode {
   #watch: NodeJS.Timeout | null = null;
   #watched: string | null = null;
   #looking = false;
+  #hasPool = false;
   #ended: (() => void)[] = [];
   #passwords: ((password: string) => void)[] = [];
 
@@ -226,6 +227,7 @@ export class ApplianceMode {
         break;
       case 'listening':
         this.#listening = reply;
+        this.#hasPool = false;
         this.#link?.say({ kind: 'stay', stay: this.#wish.value?.stay ?? false });
         this.#tell({ kind: 'listening', at: Date.now() });
         this.#link?.say({ kind: 'session' });
@@ -259,7 +261,6 @@ export class ApplianceMode {
     const client = new ApplianceClient(listening.url, cookie);
     this.#client = client;
     try {
-      await this.#applyPool(client);
       if (await client.hasPages()) this.#listener.pages({ url: listening.url, cookie });
     } catch {
       // It is looked at again soon.
@@ -267,11 +268,12 @@ export class ApplianceMode {
     this.#look();
   }
 
+  /** The addresses that the person chose to be leased, once the appliance serves the interface. */
   async #applyPool(client: ApplianceClient): Promise<void> {
     const { wish } = this.#state;
-    if (wish?.mode !== 'full' || wish.pool === null) return;
+    if (this.#hasPool || wish?.mode !== 'full' || wish.pool === null) return;
     const own = this.#state.interfaces?.find(({ name }) => name === wish.interface)?.address;
-    if (own) await client.setPool(wish.interface, networkOf(own), wish.pool);
+    if (own) this.#hasPool = await client.setPool(wish.interface, networkOf(own), wish.pool);
   }
 
   /** Looks at everything now, and again after a while. */
@@ -292,6 +294,7 @@ export class ApplianceMode {
       const client = this.#client;
       const listening = this.#listening;
       if (!client || !listening) return;
+      await this.#applyPool(client);
       const facts = await factsOf(client, listening);
       if (this.#client !== client) return;
       this.#change({ facts });

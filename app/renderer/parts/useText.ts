@@ -7,6 +7,7 @@ export function useText() {
   const { language } = i18n;
   return {
     t,
+    i18n,
     bytes: (value: number) => bytesText(value, language),
     percent: (share: number) => percentText(share, language),
     duration: (seconds: number) => durationText(seconds, language),

@@ -30,7 +30,12 @@ export function AddSheet({ batch }: { readonly batch: BatchState }) {
             isDisabled={present.length === 0}
             onPress={() => {
               close();
-              void addDisks({ disks: [...present], verify: batch.verify, allowSystem: false });
+              void addDisks({
+                disks: [...present],
+                verify: batch.verify,
+                allowSystem: false,
+                allowCut: false,
+              });
             }}
           >
             {t('progress.addDo')}

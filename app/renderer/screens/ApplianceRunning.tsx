@@ -1,6 +1,7 @@
 import { useState } from 'react';
 import { ask } from '../client.ts';
 import { Button } from '../parts/Button.tsx';
+import { Failed } from '../parts/Failed.tsx';
 import { Note } from '../parts/Note.tsx';
 import { useText } from '../parts/useText.ts';
 import { attempt, useStore } from '../store.ts';
@@ -60,7 +61,7 @@ export function ApplianceRunning() {
       <div className="running-troubles" role="alert">
         {(facts?.troubles ?? []).map((trouble) => (
           <Note key={trouble.code} kind="warn">
-            <strong>{trouble.message}</strong> {trouble.advice}
+            <Failed failure={trouble} />
           </Note>
         ))}
       </div>

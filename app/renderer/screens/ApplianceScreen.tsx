@@ -3,6 +3,7 @@ import type { FailureReport } from '../../../shared/failure.ts';
 import { ask } from '../client.ts';
 import { Bar } from '../parts/Bar.tsx';
 import { Button } from '../parts/Button.tsx';
+import { Failed } from '../parts/Failed.tsx';
 import { Note } from '../parts/Note.tsx';
 import { useText } from '../parts/useText.ts';
 import { attempt, useStore } from '../store.ts';
@@ -81,7 +82,7 @@ function StartsAgain({ failure, tries, until }: Again) {
           </h1>
         </div>
         <Note kind="bad">
-          <strong>{failure.message}</strong> {failure.advice}
+          <Failed failure={failure} />
         </Note>
         <p className="quiet">{t('appliance.waitingHint', { tries, seconds })}</p>
         <div className="page-head-actions">

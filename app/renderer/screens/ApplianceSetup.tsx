@@ -6,6 +6,7 @@ import { ask } from '../client.ts';
 import { BoltIcon, RetryIcon } from '../icons.tsx';
 import { Bar } from '../parts/Bar.tsx';
 import { Button } from '../parts/Button.tsx';
+import { Failed } from '../parts/Failed.tsx';
 import { Field } from '../parts/Field.tsx';
 import { Note } from '../parts/Note.tsx';
 import { Options } from '../parts/Options.tsx';
@@ -47,7 +48,7 @@ export function ApplianceSetup({ problem }: { readonly problem: FailureReport | 
           {problem === null ? null : (
             <div role="alert">
               <Note kind="bad">
-                <strong>{problem.message}</strong> {problem.advice}
+                <Failed failure={problem} />
               </Note>
             </div>
           )}

@@ -7,6 +7,7 @@ import { ImageIcon, PlusIcon } from '../icons.tsx';
 import { Bar } from '../parts/Bar.tsx';
 import { Button } from '../parts/Button.tsx';
 import { Choice } from '../parts/Choice.tsx';
+import { Failed } from '../parts/Failed.tsx';
 import { Note } from '../parts/Note.tsx';
 import { Sheet } from '../parts/Sheet.tsx';
 import { useText } from '../parts/useText.ts';
@@ -76,7 +77,7 @@ function Entries({ location }: { readonly location: string }) {
   if (listing.kind === 'failed') {
     return (
       <Note kind="bad">
-        {listing.failure.message} {listing.failure.advice}
+        <Failed failure={listing.failure} />
       </Note>
     );
   }

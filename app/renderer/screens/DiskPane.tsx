@@ -1,6 +1,7 @@
 import { CheckboxGroup } from 'react-aria-components';
 import { FlaskIcon, UsbIcon } from '../icons.tsx';
 import { Button } from '../parts/Button.tsx';
+import { Failed } from '../parts/Failed.tsx';
 import { Note } from '../parts/Note.tsx';
 import { useText } from '../parts/useText.ts';
 import { changeSettings, imageOf, listed, needOf, pick, pickedDisks, useStore } from '../store.ts';
@@ -32,7 +33,7 @@ export function DiskPane() {
       <div className="pane-body">
         {state.disks.problem ? (
           <Note kind="bad">
-            <strong>{t('disks.problem')}.</strong> {state.disks.problem.message} {state.disks.problem.advice}
+            <strong>{t('disks.problem')}.</strong> <Failed failure={state.disks.problem} />
           </Note>
         ) : null}
         {disks.length === 0 ? (

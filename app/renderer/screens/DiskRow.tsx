@@ -1,13 +1,15 @@
 import type { TFunction } from 'i18next';
 import { Checkbox } from 'react-aria-components';
 import { type AppDisk, obstacle, serialTail } from '../../../shared/app/disk.ts';
+import { failureIn } from '../../../shared/app/told.ts';
+import { failureCodes } from '../../../shared/failure.ts';
 import { CardIcon, CheckIcon, DriveIcon, FlaskIcon, LockIcon, UsbIcon, WarnIcon } from '../icons.tsx';
 import { useText } from '../parts/useText.ts';
 
 /** One disk of the list: what it is, what is on it, and why it cannot be chosen when it cannot. */
 export function DiskRow({ disk, need }: { readonly disk: AppDisk; readonly need: number | null }) {
-  const { t, bytes } = useText();
-  const reason = reasonAgainst(disk, need, t, bytes);
+  const { t, i18n, bytes } = useText();
+  const reason = reasonAgainst(disk, need, t, bytes, i18n.language);
   const contents = contentsOf(disk, t, bytes);
   return (
     <Checkbox value={disk.id} isDisabled={reason !== null} className="disk">
@@ -92,14 +94,15 @@ function contentsOf(disk: AppDisk, t: TFunction, bytes: Bytes): string {
   return named.length > 0 ? named.join(' · ') : t('disks.empty');
 }
 
-function reasonAgainst(disk: AppDisk, need: number | null, t: TFunction, bytes: Bytes) {
+function reasonAgainst(disk: AppDisk, need: number | null, t: TFunction, bytes: Bytes, language: string) {
   const found = obstacle(disk, need);
   if (found === null) return null;
   if (found.kind === 'small')
     return { kind: 'small', text: t('disks.tooSmall', { need: bytes(need ?? 0) }) } as const;
   const locked = found.refusal.code === 'TARGET_READ_ONLY';
-  return {
-    kind: locked ? 'locked' : 'other',
-    text: `${found.refusal.message} ${found.refusal.advice}`,
-  } as const;
+  // The list tells a refusal without its details; these two are known here.
+  const details = { target: disk.path, mounts: disk.mounts };
+  const code = failureCodes.find((known) => known === found.refusal.code) ?? 'INTERNAL';
+  const { message, advice } = failureIn(language, { ...found.refusal, code, details });
+  return { kind: locked ? 'locked' : 'other', text: `${message} ${advice}` } as const;
 }

@@ -2,6 +2,7 @@ import { type Lane, shareOf, type Verify } from '../../../shared/app/batch.ts';
 import { timeText } from '../format.ts';
 import { CheckIcon, StopIcon, WarnIcon } from '../icons.tsx';
 import { Bar } from '../parts/Bar.tsx';
+import { Failed } from '../parts/Failed.tsx';
 import { useText } from '../parts/useText.ts';
 import { DiskIcon, describeDisk } from './DiskRow.tsx';
 
@@ -45,7 +46,7 @@ export function LaneRow({ lane, verify }: { readonly lane: Lane; readonly verify
         </div>
         {lane.failure && tone === 'failed' ? (
           <p className="lane-failure">
-            <strong>{lane.failure.message}</strong> {lane.failure.advice}
+            <Failed failure={lane.failure} />
           </p>
         ) : null}
       </div>

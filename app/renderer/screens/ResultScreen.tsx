@@ -111,11 +111,13 @@ function Actions({ batch, lanes }: { readonly batch: BatchState; readonly lanes:
   const state = useStore();
   const failed = lanes.filter(({ outcome }) => outcome === 'failed');
   const present = failed.flatMap(({ disk }) => again(disk, state) ?? []);
-  const retry = () =>
+  const isCut = failed.some(({ failure }) => failure?.code === 'IMAGE_CUT');
+  const retry = (allowCut: boolean) =>
     void addDisks({
       disks: present.map(({ id }) => id),
       verify: batch.verify,
       allowSystem: present.some(({ system }) => system),
+      allowCut,
     });
   return (
     <div className="actions">
@@ -131,8 +133,13 @@ function Actions({ batch, lanes }: { readonly batch: BatchState; readonly lanes:
       {failed.length > 0 && present.length < failed.length ? (
         <span className="quiet">{t('result.gone')}</span>
       ) : null}
+      {isCut ? (
+        <Button look="danger" isDisabled={present.length === 0} onPress={() => retry(true)}>
+          {t('result.writeCut')}
+        </Button>
+      ) : null}
       {failed.length > 0 ? (
-        <Button icon={<RetryIcon size={18} />} isDisabled={present.length === 0} onPress={retry}>
+        <Button icon={<RetryIcon size={18} />} isDisabled={present.length === 0} onPress={() => retry(false)}>
           {t('result.retry', { count: failed.length })}
         </Button>
       ) : null}

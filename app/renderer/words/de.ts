@@ -188,6 +188,7 @@ export const de: Texts = {
     wrote: '{{bytes}} in {{time}}, {{rate}}/s',
     retry_one: 'Den fehlgeschlagenen erneut versuchen',
     retry_other: 'Die {{count}} fehlgeschlagenen erneut versuchen',
+    writeCut: 'Trotzdem schreiben, obwohl das Ende fehlt',
     another: 'Weiteren schreiben',
     newImage: 'Anderes Abbild',
     report: 'Bericht',

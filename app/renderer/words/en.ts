@@ -183,6 +183,7 @@ export const en = {
     wrote: '{{bytes}} in {{time}}, {{rate}}/s',
     retry_one: 'Try the failed one again',
     retry_other: 'Try the {{count}} failed ones again',
+    writeCut: 'Write it although it is cut off',
     another: 'Flash another',
     newImage: 'Other image',
     report: 'Report',

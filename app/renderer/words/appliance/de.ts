@@ -58,7 +58,7 @@ export const applianceDe: ApplianceTexts = {
   start: 'Starten',
   permission: 'Das System fragt um Erlaubnis: Für DHCP braucht es Ports, die vorbehalten sind.',
   ready: 'Rechnern an {{interface}} ({{address}}) antworten, {{mode}}.',
-  readyModes: { proxy: 'neben dem DHCP-Server dort', full: 'und Adressen vergeben' },
+  readyModes: { proxy: 'neben dem DHCP-Server dort', full: 'mit Vergabe von Adressen' },
   needInterface: 'Wählen Sie zuerst ein Netzwerk.',
   stages: {
     off: 'Aus',
