@@ -99,8 +99,7 @@ async function settings({ tree, suite, components, fstab }: OverlayOptions): Pro
   await rm(at('etc/resolv.conf'), { force: true });
   await symlink('/run/systemd/resolve/stub-resolv.conf', at('etc/resolv.conf'));
   await rm(at('etc/bty'), { recursive: true, force: true });
-  await symlink('/state/system/bty', at('etc/bty'));
-  for (const folder of ['state', 'var/lib/bty']) await mkdir(at(folder), { recursive: true });
+  for (const folder of ['state', 'var/lib/bty', 'etc/bty']) await mkdir(at(folder), { recursive: true });
   await appendOnce(at('etc/passwd'), 'bty:x:900:900:bty appliance:/var/lib/bty:/usr/sbin/nologin\n');
   await appendOnce(at('etc/group'), 'bty:x:900:\n');
   await appendOnce(at('etc/shadow'), 'bty:!:19000::::::\n');

@@ -116,20 +116,25 @@ test(
 
 /** A person at the console: name, address, password, network boot. */
 async function setUp(server: PersonalMachine): Promise<void> {
+  const answer = async (dialog: readonly (readonly [question: RegExp, words: string])[]) => {
+    for (const [question, words] of dialog) {
+      await server.sees(question, patience);
+      server.type(`${words}\r`);
+    }
+  };
   const choose = async (number: string, dialog: readonly (readonly [question: RegExp, answer: string])[]) => {
     await server.sees(/9 power off/, patience);
     await server.sees(/> /, 60);
     server.type(`${number}\r`);
-    for (const [question, answer] of dialog) {
-      await server.sees(question, patience);
-      server.type(`${answer}\r`);
-    }
+    await answer(dialog);
   };
   await choose('2', [[/Name: /, 'lab-server']]);
   await server.sees(/== bty appliance .* on lab-server/, patience);
   await server.sees(/Network boot: off/, patience);
-  await choose('3', [
-    [/Interface: /, 'enp0s3'],
+  await choose('3', []);
+  const [, name = ''] = await server.sees(/(en\w+) +\S+ +52:54:00:77:08:01/, patience);
+  server.type(`${name}\r`);
+  await answer([
     [/Address with prefix/, `${address}/24`],
     [/Router, or nothing: /, ''],
     [/Name server, or nothing: /, ''],
@@ -141,9 +146,9 @@ async function setUp(server: PersonalMachine): Promise<void> {
   await server.sees(/The password of the web pages and of this console is set/, patience);
   await choose('4', [
     [/Mode \(off/, 'full'],
-    [/Interface: /, 'enp0s3'],
+    [/Interface: /, name],
   ]);
-  await server.sees(/Network boot: full enp0s3/, patience);
+  await server.sees(/Network boot: full en/, patience);
 }
 
 /** A script that works with the appliance from another host of the lab. */
