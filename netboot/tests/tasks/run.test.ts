@@ -3,7 +3,19 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { bind, ended, flash, kindsOf, outputOf, saveTask, startBench, taskOf, wrote } from './bench.ts';
+import type { TaskState } from '../../../shared/contract/task.ts';
+import {
+  bind,
+  ended,
+  flash,
+  kindsOf,
+  outputOf,
+  reaches,
+  saveTask,
+  startBench,
+  taskOf,
+  wrote,
+} from './bench.ts';
 import { inOwnSpace } from './space.ts';
 import { startSshd } from './sshd.ts';
 
@@ -65,5 +77,33 @@ steps:
       'machine.host_key.met',
       'machine.task.completed',
     ]);
+  });
+
+  test('what waits is cancelled at once; a machine that is flashed anew begins anew; one that is forgotten ends', async (context) => {
+    const bench = await startBench(context);
+    const mac = '52:54:00:aa:00:02';
+    await saveTask(bench, 'hello', 'steps:\n- name: hello\n  run: echo hello\n');
+    await bind(bench, mac, '127.0.0.2', 'hello');
+    await flash(bench, mac);
+    const first = await reaches(bench, mac, ({ doing }) => doing?.includes('nothing answers') === true);
+    await bench.call('PATCH', `/machines/${mac}`, { boot_policy: 'flash-once' });
+    await flash(bench, mac);
+    const second = await reaches(bench, mac, ({ id, doing }) => {
+      return id > first.id && doing?.includes('nothing answers') === true;
+    });
+    const { value } = await bench.call('GET', `/tasks/runs/${first.id}`);
+    const before = value as TaskState;
+    assert.equal(before.status, 'cancelled');
+    assert.match(before.error ?? '', /because the machine was flashed anew.*nothing was done on the machine/);
+    assert.notEqual(before.run_dir, second.run_dir);
+    const began = performance.now();
+    const cancelled = (await bench.call('DELETE', `/tasks/${mac}`)).value as TaskState;
+    assert.equal(cancelled.status, 'cancelled');
+    assert.ok(performance.now() - began < 2_000);
+    await bench.call('POST', `/machines/${mac}/task`);
+    await reaches(bench, mac, ({ doing }) => doing?.includes('nothing answers') === true);
+    assert.equal((await bench.call('DELETE', `/machines/${mac}`)).status, 204);
+    const forgotten = await ended(bench, mac);
+    assert.match(forgotten.error ?? '', /because the machine was forgotten/);
   });
 });
