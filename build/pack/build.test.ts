@@ -109,9 +109,24 @@ test('the appliance runs away from the checkout with nothing but a state directo
     }
     const url = /http:\S+/.exec(told)?.[0] ?? assert.fail(told);
     assert.deepEqual(await (await fetch(`${url}/healthz`)).json(), { status: 'ok' });
+    await pagesAreServed(url);
   } finally {
     appliance.kill('SIGTERM');
   }
   const [status] = await once(appliance, 'exit');
   assert.equal(status, 0);
 });
+
+/** The pages are in the executable, for who takes gzip and for who does not. */
+async function pagesAreServed(url: string): Promise<void> {
+  const html = await (await fetch(`${url}/ui/login`)).text();
+  const script = /src="([^"]+\.js)"/.exec(html)?.[1] ?? assert.fail(html);
+  const packed = await fetch(`${url}${script}`);
+  const plain = await fetch(`${url}${script}`, { headers: { 'accept-encoding': 'identity' } });
+  assert.deepEqual(
+    [packed.headers.get('content-encoding'), plain.headers.get('content-encoding')],
+    ['gzip', null],
+  );
+  assert.match(packed.headers.get('cache-control') ?? '', /immutable/);
+  assert.equal(await packed.text(), await plain.text());
+}
