@@ -50,6 +50,8 @@ const tools: Readonly<Record<string, string>> = {
   dhclient: 'isc-dhcp-client',
   dhcrelay: 'isc-dhcp-relay',
   perfdhcp: 'kea-admin',
+  'systemd-socket-activate': 'systemd',
+  setpriv: 'util-linux',
   tcpdump: 'tcpdump',
   tmux: 'tmux',
   mmdebstrap: 'mmdebstrap',

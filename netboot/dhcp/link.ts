@@ -143,6 +143,8 @@ export class Link {
 
   private async add(port: ServerPort, address: Ipv4 | null | undefined, descriptor: number): Promise<void> {
     const socket = await adopt(descriptor);
+    // One that was handed over may lack it (socket(7) SO_BROADCAST).
+    socket.setBroadcast(true);
     this.doors.push({ port, address: address ?? null, socket });
     socket.on('error', (error) => this.options.complain(error.message));
     socket.on('message', (bytes, from) => {

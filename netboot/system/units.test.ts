@@ -20,4 +20,6 @@ test('sockets of systemd carry the names by which they are taken', () => {
   assert.match(unit('bty-web-dhcp@.socket'), /^ListenDatagram=0\.0\.0\.0:67$/m);
   assert.match(unit('bty-web-proxy@.socket'), /^FileDescriptorName=proxy-%i$/m);
   assert.match(unit('bty-web-proxy@.socket'), /^ListenDatagram=0\.0\.0\.0:4011$/m);
+  assert.match(unit('bty-web-tftp@.socket'), /^FileDescriptorName=tftp-%i$/m);
+  assert.match(unit('bty-web-tftp@.socket'), /^ListenDatagram=0\.0\.0\.0:69$/m);
 });

@@ -5,15 +5,17 @@ import type { Part } from '../appliance.ts';
 import { isTftpScript } from '../boot/files.ts';
 import { bootFilesOf } from '../boot/part.ts';
 import { formatAddress, formatBlock, holds, parseAddress, parseBlock } from '../dhcp/address.ts';
+import { adopt } from '../dhcp/link.ts';
 import { dhcpOf } from '../dhcp/part.ts';
 import { networks } from '../dhcp/server.ts';
 import type { Listening } from '../http/server.ts';
 import type { Services } from '../services.ts';
 import { macOfAddress } from '../story/addresses.ts';
 import type { Who } from '../story/step.ts';
+import { handedSockets } from '../system/handed.ts';
 import { witnessOf } from '../witness.ts';
 import type { TftpFile } from './file.ts';
-import { type TftpCounts, TftpServer } from './server.ts';
+import { type OpenSocket, type TftpCounts, TftpServer } from './server.ts';
 import { socketsOn } from './socket.ts';
 
 /** How often the interfaces are looked at, in milliseconds. */
@@ -52,6 +54,7 @@ export class Tftp implements Part {
   readonly #servers = new Map<string, TftpServer>();
   readonly #problems = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
+  readonly #handed = new Map(handedSockets(process.env, process.pid));
   #turn: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -126,7 +129,7 @@ export class Tftp implements Part {
         limits: { ...limits, blockSize: mtuOf(device) - headers },
         singlePort: config.tftpSinglePort,
         clock,
-        open: socketsOn(device),
+        open: this.#socketsOn(device),
       });
       this.#servers.set(key, server);
       this.#problems.delete(key);
@@ -136,6 +139,18 @@ export class Tftp implements Part {
       if (!this.#problems.has(key)) log.error('tftp', { interface: device, code, problem: message });
       this.#problems.set(key, message);
     }
+  }
+
+  /** The listening socket is the one that systemd opened, where it did; it is taken once. */
+  #socketsOn(device: string): OpenSocket {
+    const opens = socketsOn(device);
+    return async (address, port, segment) => {
+      const name = `tftp-${device}`;
+      const [given] = port === 0 ? [] : (this.#handed.get(name) ?? []);
+      if (given === undefined) return opens(address, port, segment);
+      this.#handed.delete(name);
+      return { socket: await adopt(given), segment: false };
+    };
   }
 
   async #find(name: string, who: Who, address: string): Promise<TftpFile | null> {

@@ -110,7 +110,8 @@ export class TftpServer {
     this.#open = options.open ?? openPlainSocket;
     this.#socket = socket;
     const { address, port } = socket.address();
-    this.local = { address, port };
+    // A socket that systemd opened hears on every address; transfers leave from the one that is served.
+    this.local = { address: address === '0.0.0.0' ? options.address : address, port };
     socket.on('message', (bytes, from) => this.#receive(bytes, from));
     // A packet that can not be sent or received is a lost packet.
     socket.on('error', () => undefined);
