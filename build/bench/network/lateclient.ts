@@ -13,10 +13,13 @@ const client = new TftpClient({ file, options, acknowledgesOld: false }, began);
 const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 21 });
 let port = 69;
 const send = (packets: readonly Uint8Array[]) => {
+  if (isOver) return;
   for (const packet of packets) socket.send(packet, port, address);
 };
+let isOver = false;
 const finish = () => {
-  if (!client.finished) return;
+  if (isOver || !client.finished) return;
+  isOver = true;
   clearInterval(timer);
   const milliseconds = performance.now() - began;
   process.stdout.write(`${JSON.stringify({ bytes: client.bytes, milliseconds })}\n`);
