@@ -66,7 +66,7 @@ async function fetchOffers(
 ): Promise<ReadonlyMap<string, Package>> {
   await mkdir(join(options.cache, 'packages'), { recursive: true });
   const fetched = new Map<string, Package>();
-  for (const offer of await offersOf(names, apt))
+  for (const offer of await offersOf(names, apt, join(options.cache, 'packages')))
     fetched.set(offer.name, await fetchPackage(offer, apt, options));
   return fetched;
 }
@@ -134,8 +134,13 @@ interface Offer {
 }
 
 /** What apt would download, in one question: each takes it seconds. */
-async function offersOf(names: readonly string[], apt: readonly string[]): Promise<readonly Offer[]> {
-  const told = await output('apt-get', [...apt, 'download', '--print-uris', ...names]);
+async function offersOf(
+  names: readonly string[],
+  apt: readonly string[],
+  // apt leaves out what lies in its working directory already.
+  cwd: string,
+): Promise<readonly Offer[]> {
+  const told = await output('apt-get', [...apt, 'download', '--print-uris', ...names], { cwd });
   const offers = new Map<string, Offer>();
   for (const [, file, sha256] of told.matchAll(/^'\S+' (\S+) \d+ SHA256:([0-9a-f]{64})/gm)) {
     const [name, version] = (file ?? '').split('_');
