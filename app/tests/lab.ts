@@ -122,9 +122,10 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-export async function startBrowser(): Promise<Browser & AsyncDisposable> {
+/** `executable`: another way to start Chromium. */
+export async function startBrowser(executable = program): Promise<Browser & AsyncDisposable> {
   const browser = await chromium.launch({
-    executablePath: program,
+    executablePath: executable,
     args: [
       ...['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
       ...['--disable-sync', '--no-first-run'],
