@@ -31,17 +31,18 @@ export async function loopDisk(size: number): Promise<LoopDisk> {
     path,
     file,
     size,
-    unplug: async () => {
-      await truncate(file, 0);
-      // LOOP_SET_CAPACITY: the device takes the size that its file has now (linux/loop.h).
-      const words = 'import fcntl,sys; fcntl.ioctl(open(sys.argv[1]), 0x4C07)';
-      await run(python, ['-c', words, path]);
-    },
+    unplug: () => unplug(path, file),
     async [Symbol.asyncDispose]() {
       await run('losetup', ['-d', path]);
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The device takes the size that its file has now: LOOP_SET_CAPACITY of linux/loop.h. */
+async function unplug(path: string, file: string): Promise<void> {
+  await truncate(file, 0);
+  await run(python, ['-c', 'import fcntl,sys; fcntl.ioctl(open(sys.argv[1]), 0x4C07)', path]);
 }
 
 export type Wish = 'hold-writes' | 'hold-reads' | 'fail-writes' | 'fail-reads';
@@ -51,6 +52,8 @@ export interface ValveDisk extends AsyncDisposable {
   /** The file that holds what reached the disk. */
   readonly backing: string;
   readonly size: number;
+  /** As of a loop disk. */
+  unplug(): Promise<void>;
   wish(what: Wish): Promise<void>;
   unwish(what: Wish): Promise<void>;
 }
@@ -75,6 +78,12 @@ export async function valveDisk(size: number, ...wishes: readonly Wish[]): Promi
     path,
     backing,
     size,
+    unplug: async () => {
+      const gone = unplug(path, backing);
+      // Whoever waits for it learns that it is gone.
+      for (const what of ['hold-reads', 'hold-writes']) await rm(join(wishing, what), { force: true });
+      await gone;
+    },
     wish: (what: Wish) => writeFile(join(wishing, what), ''),
     unwish: (what: Wish) => rm(join(wishing, what), { force: true }),
   };

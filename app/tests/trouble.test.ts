@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { faucet } from './faucet.ts';
@@ -118,6 +118,50 @@ test('a disk that is unplugged while it is written is told as gone', { skip }, a
   source.open();
   await result(page, 'Not written');
   await lane(page, disk.path).getByText('disappeared').waitFor();
+});
+
+test('a disk that is unplugged while it is verified is told as gone, in German where the window speaks it', {
+  skip,
+}, async () => {
+  const bytes = noise(16 * MiB, 12);
+  await using disk = await valveDisk(20 * MiB);
+  await using source = await faucet(bytes, 16 * MiB);
+  source.open();
+  await using desk = await openApp({ settings: { allowLoops: true, language: 'de' } });
+  const { page } = desk;
+  await page.getByRole('button', { name: 'Von einer Adresse…' }).click();
+  await page.getByLabel('Adresse', { exact: true }).fill(source.url);
+  await page.getByRole('button', { name: 'Öffnen' }).click();
+  await inspected(page, 'slow.img');
+  await disk.wish('hold-reads');
+  await diskRow(page, disk.path).click();
+  await page.getByRole('button', { name: 'Schreiben', exact: true }).last().click();
+  await lane(page, disk.path).getByText('Prüfen', { exact: true }).waitFor({ timeout: 30_000 });
+  await disk.unplug();
+  await result(page, 'Nicht geschrieben');
+  await lane(page, disk.path)
+    .getByText(/verschwand bei Byte|konnte .* nicht zurückgeben/)
+    .waitFor();
+});
+
+test('an image that ends before its partitions is refused, and written when the person insists', {
+  skip,
+}, async (context) => {
+  const folder = await folderFor(context);
+  const image = await partitionedImage(join(folder, 'whole.img'), 16 * MiB);
+  const cut = join(folder, 'cut.img');
+  await writeFile(cut, (await readFile(image)).subarray(0, 8 * MiB));
+  await using disk = await loopDisk(20 * MiB);
+  await using desk = await openApp({ settings: { allowLoops: true }, words: [cut] });
+  const { page } = desk;
+  await inspected(page, 'cut.img');
+  await flash(page, disk.path);
+  await result(page, 'Not written');
+  await lane(page, disk.path).getByText('was cut short').waitFor();
+  assert.equal(await digestOf(disk.path, 4096), await digestOf('/dev/zero', 4096), 'nothing was written');
+  await page.getByRole('button', { name: 'Write it although it is cut off' }).click();
+  await result(page, 'Written and verified');
+  assert.equal(await digestOf(disk.path, 8 * MiB), await digestOf(cut, 8 * MiB));
 });
 
 test('no writer survives its window, and no window lies about a writer that was killed', {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { chownSync, readFileSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
@@ -127,6 +127,51 @@ test('an appliance that is not to stay ends with its app, and says in a line why
   const ended = once(child, 'exit');
   child.stdin.end();
   assert.deepEqual(await ended, [0, null]);
+});
+
+const needsRoot = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
+
+test('as pkexec starts it, it becomes the user who asked, and keeps only the right to bind low ports', {
+  skip: needsRoot,
+}, async (context) => {
+  const state = temporaryDirectory(context);
+  const nobody = 65_534;
+  chownSync(state, nobody, nobody);
+  const flags = ['--state-dir', state, '--web-host', '127.0.0.1', '--web-port', '80', '--log-level', 'error'];
+  const words = [
+    '--net',
+    'sh',
+    '-c',
+    'ip link set lo up; exec "$@"',
+    'sh',
+    process.execPath,
+    entry,
+    'desktop',
+  ];
+  const child = spawn('unshare', [...words, ...flags], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH, PKEXEC_UID: String(nobody), NODE_NO_WARNINGS: '1' },
+  });
+  context.after(() => void child.kill('SIGKILL'));
+  const app = new App(child.stdout, child.stdin);
+  const { pid } = await app.hear('begun');
+  const { url } = await app.hear('listening');
+  assert.equal(url, 'http://127.0.0.1:80');
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  assert.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
+  assert.match(status, /^CapEff:\t0000000000000400$/m);
+  assert.match(status, /^NoNewPrivs:\t1$/m);
+  assert.equal(statSync(join(state, socketName)).uid, nobody);
+  const ended = once(child, 'exit');
+  app.say({ kind: 'stop' });
+  assert.deepEqual(await ended, [0, null]);
+
+  const wrong = spawn(process.execPath, [entry, 'desktop'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { PATH: process.env.PATH, PKEXEC_UID: '0', NODE_NO_WARNINGS: '1' },
+  });
+  const { failure } = await new App(wrong.stdout, new PassThrough()).hear('failed');
+  assert.equal(failure.code, 'NO_SUCH_USER');
 });
 
 test('what is no request ends that conversation, and only that one', async () => {
