@@ -40,6 +40,7 @@ async function startFull(page: Page): Promise<void> {
   await page.locator('.disk').filter({ hasText: 'lab0' }).click();
   await page.locator('.disk').filter({ hasText: 'bty gives out addresses' }).click();
   await page.getByText('Answer machines on lab0 (10.77.0.1), giving out addresses.').waitFor();
+  await page.getByRole('textbox', { name: 'First address' }).fill('10.77.100.7');
   await page.getByRole('button', { name: 'Start', exact: true }).click();
 }
 
@@ -89,8 +90,13 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await page.getByRole('button', { name: 'Overview' }).click();
   await page.getByText('No machine was seen yet').waitFor();
   assert.deepEqual(await barriers(page), []);
+  await until(async () => {
+    const settings = join(data, 'appliance', 'state', 'dhcp', 'settings.json');
+    return (await readFile(settings, 'utf8').catch(() => '')).includes('10.77.100.7');
+  }, 'the chosen addresses are in force');
   const { failed } = await bench.boot('BIOS ROM');
   assert.deepEqual(failed, []);
+  await page.getByRole('cell', { name: '10.77.100.7' }).waitFor({ timeout: 30_000 });
   const machine = page.getByRole('button', { name: /^02:5b:00:/ });
   await machine.waitFor({ timeout: 30_000 });
   await machine.click();
