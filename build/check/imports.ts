@@ -67,7 +67,7 @@ export const rules: readonly Rule[] = [
     folder: 'build',
     folders: ['agent', 'netboot', 'shared'],
     node: true,
-    packages: ['electron', 'electron-builder', 'esbuild', 'postject', 'vite'],
+    packages: ['@11ty/eleventy', 'electron', 'electron-builder', 'esbuild', 'postject', 'vite', 'yaml'],
   },
 ];
 /** What tests may import besides: any folder's test helpers stay in their folder. */
