@@ -71,12 +71,13 @@ export class Guest {
     this.name = options.name;
     this.#monitor = join(options.lab.folder, `${options.name}.${process.hrtime.bigint() % 1_000_000n}.qmp`);
     const args = options.lab.command('qemu-system-x86_64', argumentsOf(options, variables, this.#monitor));
-    this.#qemu = spawn(args.program, args.args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#qemu = spawn(args.program, args.args, { stdio: ['pipe', 'pipe', 'pipe'] });
     // By bytes: progress is drawn with carriage returns, and firmware moves the cursor about.
     this.#qemu.stdout?.on('data', (piece: Buffer) => this.#hear(piece.toString('latin1')));
     this.#qemu.stderr?.on('data', (piece: Buffer) => {
       this.#complaints += piece.toString('utf8');
     });
+    this.#qemu.stdin?.on('error', () => {});
     this.#qemu.once('exit', () => this.#end());
     this.#qemu.once('error', (error) => {
       this.#complaints += error.message;
@@ -114,6 +115,11 @@ export class Guest {
       if (left <= 0) throw this.#missed(what, `not within ${seconds} s`);
       await this.#news(left);
     }
+  }
+
+  /** Types on the serial console. */
+  type(keys: string): void {
+    this.#qemu.stdin?.write(keys);
   }
 
   /** Resolves when the machine has switched itself off. */
