@@ -183,7 +183,8 @@ test('the container serves its catalog, and survives being killed and an upgrade
   const other = [
     '/usr/lib/bty/node',
     '-e',
-    `process.env.BTY_WEB_PORT='1';require('/usr/lib/bty/health.cjs')`,
+    `process.env.BTY_WEB_PORT='1';require(process.argv[1])`,
+    '/usr/lib/bty/health.cjs',
   ];
   assert.equal(await first.check(other), 1, 'the check can fail');
   const write = ['/usr/lib/bty/node', '-e', `require('node:fs').writeFileSync('/usr/x','')`];
