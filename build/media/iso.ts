@@ -47,6 +47,8 @@ export async function makeIso(options: IsoOptions): Promise<void> {
   await utimes(core, mediumSeconds, mediumSeconds);
   await run('xorriso', [
     ...['-as', 'mkisofs', '-quiet', '-rational-rock', '-joliet', '-volid', volume, '-o', to],
+    // When a file was made is told of the file system that it was made on, and cannot be set there.
+    ...['--set_all_file_dates', `=${mediumSeconds}`],
     ...['-b', 'boot/grub/eltorito.img', '-no-emul-boot', '-boot-load-size', '4', '-boot-info-table'],
     ...['--grub2-boot-info', '--grub2-mbr', join(loaders.bios, 'boot_hybrid.img')],
     ...['-partition_offset', String(isoFirstSector / 4), '-c', 'boot/grub/boot.cat'],
