@@ -75,27 +75,27 @@ export function MachineTable({ rows, view, setView, images, selected, setSelecte
         aria-label={t('lab.machines.title')}
         aria-rowcount={rows.length + 1}
       >
-        <div className="rows-head" role="rowgroup">
-          <div className="row row-head" role="row" aria-rowindex={1}>
-            {selectable ? (
-              <span className="cell cell-check" role="columnheader">
-                <input
-                  type="checkbox"
-                  aria-label={t('lab.machines.selectAll')}
-                  checked={allChosen}
-                  ref={(box) => {
-                    if (box) box.indeterminate = chosen.length > 0 && !allChosen;
-                  }}
-                  onChange={() => setSelected(allChosen ? new Set() : new Set(rows.map(({ mac }) => mac)))}
-                />
-              </span>
-            ) : null}
-            {columns.map((column) => (
-              <Head key={column} {...{ column, view, setView }} />
-            ))}
-          </div>
-        </div>
         <div className="rows-scroll" ref={scroller}>
+          <div className="rows-head" role="rowgroup">
+            <div className="row row-head" role="row" aria-rowindex={1}>
+              {selectable ? (
+                <span className="cell cell-check" role="columnheader">
+                  <input
+                    type="checkbox"
+                    aria-label={t('lab.machines.selectAll')}
+                    checked={allChosen}
+                    ref={(box) => {
+                      if (box) box.indeterminate = chosen.length > 0 && !allChosen;
+                    }}
+                    onChange={() => setSelected(allChosen ? new Set() : new Set(rows.map(({ mac }) => mac)))}
+                  />
+                </span>
+              ) : null}
+              {columns.map((column) => (
+                <Head key={column} {...{ column, view, setView }} />
+              ))}
+            </div>
+          </div>
           <div className="rows-all" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
             {virtual.getVirtualItems().map(({ index, key, start }) => {
               const machine = rows[index];

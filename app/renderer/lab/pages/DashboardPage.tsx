@@ -88,9 +88,11 @@ function Checklist({ images }: { readonly images: number }) {
         {missing === 0 ? t('lab.dashboard.allReady') : t('lab.dashboard.notReady', { count: missing })}
       </p>
       <ul className="checks">
-        {items.map((item) => (
-          <Check key={item.title} item={item} />
-        ))}
+        {items
+          .filter(({ ok }) => missing > 0 || !ok)
+          .map((item) => (
+            <Check key={item.title} item={item} />
+          ))}
       </ul>
     </Card>
   );
