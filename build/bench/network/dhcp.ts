@@ -1,14 +1,12 @@
 /** Leases a second by perfdhcp: the appliance beside dnsmasq, each with its leases on the disk. */
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { rotate } from '../statistics.ts';
 import { atLeast, atMost, type Finding, finding, ratioAtLeast, type Section } from './finding.ts';
 import { type NetworkRun, Stage, serverAddress } from './stage.ts';
 
 const rates = [500, 2000, 6000] as const;
 const seconds = 6;
-const settling = 3000;
 const pool = ['10.77.64.1', '10.77.250.254'] as const;
 
 export interface Exchange {
@@ -66,16 +64,10 @@ async function started(stage: Stage, name: Name) {
   );
 }
 
-async function exchange(
-  name: Name,
-  rate: number,
-  signal: AbortSignal,
-): Promise<Exchange & { readonly cpu: number }> {
+async function exchange(name: Name, rate: number): Promise<Exchange & { readonly cpu: number }> {
   const stage = await Stage.make();
   try {
     const server = await started(stage, name);
-    // What it still does for its start is no part of the exchanges.
-    await pause(settling, undefined, { signal });
     const before = server.cpu();
     const counts = ['-r', String(rate), '-p', String(seconds), '-R', String(rate * seconds), '-W', '1000000'];
     const { text } = await stage.lab.run(stage.clients[0] ?? '', 'perfdhcp', [
@@ -96,7 +88,7 @@ export async function benchDhcp({ rounds, say, signal }: NetworkRun): Promise<Se
     for (const rate of rates) {
       for (const name of rotate(contenders, round)) {
         signal.throwIfAborted();
-        const found = await exchange(name, rate, signal);
+        const found = await exchange(name, rate);
         say(
           `dhcp ${rate}/s ${name} (${serverAddress}): ${found.rate.toFixed(0)}/s, ${found.lost.toFixed(1)} % lost`,
         );
