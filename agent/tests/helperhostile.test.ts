@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { HelperTarget } from '../../shared/helper/protocol.ts';
-import { requestBytes } from '../../shared/helper/protocol.ts';
+import { protocolVersion, requestBytes } from '../../shared/helper/protocol.ts';
 import { noLoops, run } from '../disk/testing.ts';
 import { makePipe } from '../system/native.ts';
 import { withFaucet } from './faucet.ts';
@@ -64,7 +64,7 @@ const attacks: readonly Attack[] = [
   },
   {
     name: 'a job of another version',
-    says: (n, d) => [job(n, d, { version: 2 })],
+    says: (n, d) => [job(n, d, { version: protocolVersion + 1 })],
     refusal: 'HELPER_PROTOCOL',
   },
   {
