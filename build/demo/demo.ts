@@ -12,11 +12,13 @@ import {
 } from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
 import { constants, zstdCompressSync } from 'node:zlib';
+import { startLab } from './lab.ts';
 import { marker, sampleImage } from './sample.ts';
 
 /**
  * `npm run demo`: bakes a small bootable image, packs it, flashes it with the real program onto a virtual disk,
- * verifies it a second time by itself, and boots the disk where QEMU is installed.
+ * verifies it a second time by itself, boots the disk where QEMU is installed, and starts the appliance on the loopback
+ * with that image and a machine. `--keep` leaves its pages open.
  */
 const root = join(import.meta.dirname, '..', '..');
 const folder = join(root, 'dist', 'demo');
@@ -83,6 +85,23 @@ if (!qemu)
 else if (await boots(qemu))
   process.stdout.write(`The virtual machine says on its serial port:\n  ${marker}\n`);
 else stop(`the virtual machine did not print its marker within ${bootSeconds} s.`);
+
+step('Starting the appliance, and asking it as a machine that boots from the network');
+const lab = await startLab(join(root, 'dist', 'bin', 'bty-web'), folder);
+try {
+  const mac = '52:54:00:12:34:56';
+  const script = await lab.rehearse(imagePath, sha256, mac);
+  if (!script.startsWith('#!ipxe')) stop('the appliance gave the machine no boot script.');
+  process.stdout.write(`${mac} is bound to the image, and would be answered:\n`);
+  process.stdout.write(script.replaceAll(/^(?=.)/gm, '  '));
+  process.stdout.write(`The pages: ${lab.url}/ui  password: ${lab.password}\n`);
+  if (process.argv.includes('--keep')) {
+    process.stdout.write('They stay open until Ctrl+C.\n');
+    await new Promise((resolve) => process.once('SIGINT', resolve));
+  } else process.stdout.write('They close with the demo; "npm run demo -- --keep" keeps them open.\n');
+} finally {
+  await lab.close();
+}
 process.stdout.write('\nThe demo succeeded.\n');
 
 function boots(program: string): Promise<boolean> {
