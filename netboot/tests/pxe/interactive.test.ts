@@ -58,7 +58,7 @@ describe('an interactive plan', { skip }, () => {
           const state = machine.state as { disk: { serial: string | null } | null };
           return state.disk?.serial === 'PICKED';
         });
-        await guest.sees(/Written and verified/, 300, 'flashed');
+        await pressed(guest, '', /Written and verified/);
         const told = await scene.appliance.until(
           mac,
           'flashed',
