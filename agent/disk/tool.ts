@@ -8,7 +8,7 @@ export interface ToolCall {
   /** What it is for, after "could not" and "is needed to", for example `list disks`. */
   readonly purpose: string;
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds; 10 seconds unless given. */
+  /** Milliseconds; 30 seconds unless given: a small machine with many disks takes its time. */
   readonly timeout?: number;
 }
 export type ToolRunner = (call: ToolCall) => Promise<string>;
@@ -19,7 +19,7 @@ const largestOutput = 16 << 20;
 const packageOf = (tool: string) => (tool === 'lsblk' ? { package: 'util-linux' } : {});
 
 /** Runs a tool and resolves its standard output. Rejects with TOOL_MISSING, TOOL_FAILED or the signal's reason. */
-export const runTool: ToolRunner = ({ tool, args, purpose, signal, timeout = 10_000 }) => {
+export const runTool: ToolRunner = ({ tool, args, purpose, signal, timeout = 30_000 }) => {
   signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const fail = (problem: string, cause?: unknown): void => {

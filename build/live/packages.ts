@@ -44,11 +44,16 @@ export interface Packages {
 /** Downloads what the cache lacks and unpacks it. Rejects with the reason why a package is not to be had. */
 export async function fetchPackages(options: PackageOptions): Promise<Packages> {
   const apt = await ownSources(options);
-  const kernelName = await kernelPackage(apt, options.architecture);
-  const wanted = [kernelName, ...programs, ...libraries, ...(options.firmware ? firmware : [])];
-  const fetched = await fetchOffers(wanted, apt, options);
+  const kernelApt =
+    options.kernelSuite === undefined ? apt : [...apt, '-o', `APT::Default-Release=${options.kernelSuite}`];
+  const kernelName = await kernelPackage(kernelApt, options.architecture);
+  const kernel = (await fetchOffers([kernelName], kernelApt, options)).get(kernelName);
+  const fetched = await fetchOffers(
+    [...programs, ...libraries, ...(options.firmware ? firmware : [])],
+    apt,
+    options,
+  );
   const named = (names: readonly string[]) => names.flatMap((name) => fetched.get(name) ?? []);
-  const [kernel] = named([kernelName]);
   if (!kernel) throw new Error(`apt offers no package ${kernelName}`);
   return { kernel, others: named([...programs, ...libraries]), firmware: named(firmware) };
 }
@@ -111,7 +116,6 @@ async function ownSources(options: PackageOptions): Promise<readonly string[]> {
     'Dir::Cache': join(folder, 'cache'),
     'APT::Architecture': options.architecture,
     'APT::Architectures': options.architecture,
-    ...(options.kernelSuite === undefined ? {} : { 'APT::Default-Release': options.kernelSuite }),
   };
   const own = [...common, ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
   options.say('Fetching package lists ...');
