@@ -1,9 +1,9 @@
-import { execFile, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
+import { execFile, type SpawnOptions, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { root } from '../version.ts';
 
@@ -90,7 +90,10 @@ async function base(): Promise<string> {
   return archive;
 }
 
-/** Folder of the npm that runs the scripts of this checkout. */
+/** Folder of the npm of this machine. It cannot be asked: it answers for the Node.js that happens to run it. */
 export function npmFolder(): string {
-  return join(execFileSync('npm', ['root', '--global'], { encoding: 'utf8' }).trim(), 'npm');
+  const folders = (process.env.PATH ?? '').split(':');
+  const npm = folders.map((folder) => join(folder, 'npm')).find((path) => existsSync(path));
+  if (npm === undefined) throw new Error('npm is not on the PATH');
+  return dirname(dirname(realpathSync(npm)));
 }
