@@ -90,7 +90,7 @@ export class Tasks {
 
   /** Inside a write: the machine was flashed. Its task, when it has one, waits for it from now on. */
   flashedInside(record: MachineRecord, author: Author): void {
-    const before = this.#live.get(record.mac);
+    const before = this.#running(record.mac);
     if (before) this.#stop(before, 'because the machine was flashed anew, ');
     if (record.provisioningMode !== 'cijoe-task' || record.cijoeTaskRef === null) return;
     this.#enterInside(record, record.cijoeTaskRef, 'flash', author);
@@ -101,14 +101,14 @@ export class Tasks {
     const { database, machines, config } = this.#needs;
     const record = machines.store.get(mac);
     if (record === null) throw unknownMachine(mac);
-    const live = this.#live.get(mac);
+    const live = this.#running(mac);
     if (live) return live.state;
     const wanted = ref ?? record.cijoeTaskRef;
     if (wanted === null) throw failure('TASK_NOT_SET', { mac });
     if ((await loadKey(config.taskKey)) === null) throw failure('TASKS_OFF', { path: config.taskKey });
     this.library.resolve(wanted);
     return database.write(() => {
-      const meanwhile = this.#live.get(mac);
+      const meanwhile = this.#running(mac);
       if (meanwhile) return meanwhile.state;
       const now = machines.store.get(mac);
       if (now === null) throw unknownMachine(mac);
@@ -118,7 +118,7 @@ export class Tasks {
 
   /** Cancels what runs on a machine; waits for the end of it `milliseconds` at most. Null when nothing ever ran. */
   async cancel(mac: string, author: Author, milliseconds = 2_000): Promise<TaskState | null> {
-    const live = this.#live.get(mac);
+    const live = this.#running(mac);
     if (!live) return this.store.last(mac);
     await this.#needs.database.write(() =>
       this.#needs.machines.append(mac, author, {
@@ -130,6 +130,12 @@ export class Tasks {
     this.#stop(live, '');
     await Promise.race([live.over, new Promise((resolve) => setTimeout(resolve, milliseconds).unref())]);
     return this.store.get(live.state.id) ?? live.state;
+  }
+
+  /** The run on a machine that is not over. One that was told to have ended may still be tidying up. */
+  #running(mac: string): Live | null {
+    const live = this.#live.get(mac);
+    return live === undefined || live.state.stage === 'ended' ? null : live;
   }
 
   /** A run as it is at this moment. */
