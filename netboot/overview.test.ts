@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -118,7 +118,8 @@ test('live systems are told file by file', async (context) => {
   const read = async () => (await value(appliance.askAdmin('/live-systems'))) as Rows;
   const [first] = await read();
   assert.equal(first?.installed, false);
-  for (const name of ['vmlinuz', 'initrd'])
-    writeFileSync(join(appliance.services.config.bootDir, `bty-netboot-x86_64.${name}`), 'x');
+  const { bootDir } = appliance.services.config;
+  mkdirSync(bootDir, { recursive: true });
+  for (const name of ['vmlinuz', 'initrd']) writeFileSync(join(bootDir, `bty-netboot-x86_64.${name}`), 'x');
   assert.equal((await read())[0]?.installed, true);
 });
