@@ -41,6 +41,8 @@ interface Live {
   over: Promise<void>;
   /** When its progress was last told, in milliseconds. */
   told: number;
+  /** Something is to be told when that is long enough ago. */
+  telling: boolean;
 }
 
 const system: Author = { actor: 'system', address: null };
@@ -228,7 +230,13 @@ export class Tasks {
   #launch(state: TaskState): void {
     if (this.#closing) return;
     const before = this.#live.get(state.mac);
-    const live: Live = { state, controller: new AbortController(), over: Promise.resolve(), told: 0 };
+    const live: Live = {
+      state,
+      controller: new AbortController(),
+      over: Promise.resolve(),
+      told: 0,
+      telling: false,
+    };
     this.#live.set(state.mac, live);
     live.over = (before?.over ?? Promise.resolve())
       .then(() => this.#perform(live))
@@ -363,10 +371,18 @@ export class Tasks {
   }
 
   #grown(live: Live, output: RunOutput | null): void {
-    if (output === null) return;
-    const now = performance.now();
-    if (now - live.told < tellEvery) return;
-    live.told = now;
+    if (output === null || live.telling) return;
+    const wait = live.told + tellEvery - performance.now();
+    if (wait > 0) {
+      // What came too soon after the last is told a little later: nothing else may come for hours.
+      live.telling = true;
+      setTimeout(() => {
+        live.telling = false;
+        if (live.state.stage !== 'ended') this.#grown(live, output);
+      }, wait).unref();
+      return;
+    }
+    live.told = performance.now();
     live.state = { ...live.state, output_bytes: output.bytes, output_dropped: output.dropped };
     this.#publish(live.state);
   }

@@ -77,7 +77,9 @@ inOwnSpace(import.meta.url, 'the output of tasks, in a network of their own', ()
     assert.equal(state.status, 'completed', state.error ?? '');
     assert.equal(state.output_bytes, megabytes * 1048576 + 10);
     const kept = readFileSync(join(state.run_dir, 'cijoe.stdout'), 'latin1');
-    assert.equal(kept.length, 256 * 1024 + 64 * 1024);
+    // Small pieces, such as the first one, count for more than they carry.
+    const room = (256 + 64) * 1024;
+    assert.ok(kept.length <= room && kept.length > room - 4096, `${kept.length} bytes were kept`);
     assert.ok(kept.startsWith('begin\n0123') && kept.endsWith('e\nend\n'));
     assert.equal(state.output_dropped, state.output_bytes - kept.length);
     const text = (await outputOf(bench, state.id)).map((piece) => piece.text).join('');
