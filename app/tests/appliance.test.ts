@@ -73,6 +73,15 @@ async function stop({ page }: Opened): Promise<void> {
   await page.getByRole('heading', { name: 'Boot machines over the network' }).waitFor({ timeout: 30_000 });
 }
 
+/** Waits until the appliance leases the addresses that were chosen. */
+async function chosenAddressesInForce(data: string): Promise<void> {
+  const settings = join(data, 'appliance', 'state', 'dhcp', 'settings.json');
+  await until(
+    async () => (await readFile(settings, 'utf8').catch(() => '')).includes('10.77.100.7'),
+    'the chosen addresses are in force',
+  );
+}
+
 test('started from the window, it lists a machine that boots, tells its story, comes back when it is killed, and stops', {
   skip,
   timeout: 300_000,
@@ -90,10 +99,7 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await page.getByRole('button', { name: 'Overview' }).click();
   await page.getByText('No machine was seen yet').waitFor();
   assert.deepEqual(await barriers(page), []);
-  await until(async () => {
-    const settings = join(data, 'appliance', 'state', 'dhcp', 'settings.json');
-    return (await readFile(settings, 'utf8').catch(() => '')).includes('10.77.100.7');
-  }, 'the chosen addresses are in force');
+  await chosenAddressesInForce(data);
   const { failed } = await bench.boot('BIOS ROM');
   assert.deepEqual(failed, []);
   await page.getByRole('cell', { name: '10.77.100.7' }).waitFor({ timeout: 30_000 });
@@ -189,6 +195,9 @@ test('its own pages need no password and go nowhere else; left running it is fou
     await startFull(page);
     await running(page);
     left = await applianceOf(app);
+    context.after(() => {
+      if (isAlive(left)) process.kill(left, 'SIGKILL');
+    });
     await until(async () => {
       const text = await inPages<string | undefined>(app, 'document.body.innerText');
       return (text?.length ?? 0) > 40;
@@ -226,6 +235,7 @@ test('its own pages need no password and go nowhere else; left running it is fou
   const { page, app } = desk;
   await goTo(page, 'Network boot');
   await running(page);
+  await chosenAddressesInForce(data);
   const { failed } = await bench.boot('iPXE');
   assert.deepEqual(failed, []);
   await page.getByRole('button', { name: 'Overview' }).click();

@@ -272,8 +272,11 @@ export class ApplianceMode {
   async #applyPool(client: ApplianceClient): Promise<void> {
     const { wish } = this.#state;
     if (this.#hasPool || wish?.mode !== 'full' || wish.pool === null) return;
-    const own = this.#state.interfaces?.find(({ name }) => name === wish.interface)?.address;
-    if (own) this.#hasPool = await client.setPool(wish.interface, networkOf(own), wish.pool);
+    const addresses = networkInterfaces()[wish.interface] ?? [];
+    const [ip, prefix] = addresses.find(({ family }) => family === 'IPv4')?.cidr?.split('/') ?? [];
+    if (ip === undefined) return;
+    const network = networkOf({ ip, prefix: Number(prefix) });
+    this.#hasPool = await client.setPool(wish.interface, network, wish.pool);
   }
 
   /** Looks at everything now, and again after a while. */
@@ -294,7 +297,10 @@ export class ApplianceMode {
       const client = this.#client;
       const listening = this.#listening;
       if (!client || !listening) return;
-      await this.#applyPool(client);
+      // What stands in its way is told by the appliance itself, and it is tried again.
+      await this.#applyPool(client).catch((error: unknown) => {
+        if (error instanceof SessionOver) throw error;
+      });
       const facts = await factsOf(client, listening);
       if (this.#client !== client) return;
       this.#change({ facts });
