@@ -65,6 +65,11 @@ export function stepOfLife(before: Life | null, life: Life): StepNews | null {
       return moved ? { kind: 'plan', action: 'inventory' } : null;
     case 'rebooting':
       return moved ? { kind: 'done', authenticated: true } : null;
+    case 'deployed': {
+      // By kexec, or switched off: nothing is left to wait for, and the flash ended all the same.
+      const flashed = moved && life.diskNext && life.plan === null && (before?.plan ?? null) !== null;
+      return flashed ? { kind: 'done', authenticated: true } : null;
+    }
     case 'failed': {
       const cause = life.failure?.message ?? 'no cause was told';
       return moved ? { kind: 'failed', step: life.step ?? 'start', cause } : null;
