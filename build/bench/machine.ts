@@ -67,16 +67,17 @@ export function business(): Business {
 /** Bytes of memory that can be taken without pushing anything out. */
 export const availableMemory = (): number => (numberAfter('MemAvailable', '/proc/meminfo') ?? 0) * 1024;
 
-/** CPU seconds that SHA-256 of one byte takes in the runtime of this process. */
+/** CPU seconds that SHA-256 of one byte takes in this runtime, of bytes that no cache holds: an image's do not either. */
 export function hashSecondsPerByte(): number {
-  const block = Buffer.alloc(4 << 20, 'some bytes ');
+  const memory = Buffer.alloc(256 << 20, 'some bytes ');
+  const block = 4 << 20;
   const tries = Array.from({ length: 5 }, () => {
     const before = process.cpuUsage();
     const hash = createHash('sha256');
-    for (let index = 0; index < 16; index++) hash.update(block);
+    for (let at = 0; at < memory.length; at += block) hash.update(memory.subarray(at, at + block));
     hash.digest();
     const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1e6 / (block.length * 16);
+    return (user + system) / 1e6 / memory.length;
   });
   return median(tries);
 }
