@@ -83,7 +83,15 @@ class Agent {
   async #inventory(): Promise<Inventory> {
     const { machine, signal, allowLoop, bootedFrom, mac } = this.#options;
     await machine.devicesReady(signal);
-    return takeInventory({ loops: allowLoop, booted: bootedFrom ?? mac, signal });
+    const found = await takeInventory({ loops: allowLoop, booted: bootedFrom ?? mac, signal });
+    const name = [found.dmi.vendor, found.dmi.product, found.dmi.serial].filter(Boolean).join(' ');
+    // Said before any plan: what is missing may be what the network needs.
+    machine.screen.say(
+      `${name || 'Unnamed machine'}, ${found.firmware.kind.toUpperCase()}, ${found.cpu.threads} CPUs, ` +
+        `${Math.round(found.memory_bytes / 1e6)} MB of memory, ${found.disks.length} disks`,
+      ...found.problems,
+    );
+    return found;
   }
 
   async #plan(): Promise<Plan> {
@@ -132,15 +140,7 @@ class Agent {
   async #postInventory(inventory: Promise<Inventory>, signal: AbortSignal): Promise<void> {
     if (this.#posted) return;
     this.#posted = true;
-    const { appliance, machine } = this.#options;
-    const found = await inventory;
-    const name = [found.dmi.vendor, found.dmi.product, found.dmi.serial].filter(Boolean).join(' ');
-    machine.screen.say(
-      `${name || 'Unnamed machine'}, ${found.firmware.kind.toUpperCase()}, ${found.cpu.threads} CPUs, ` +
-        `${Math.round(found.memory_bytes / 1e6)} MB of memory, ${found.disks.length} disks`,
-    );
-    for (const problem of found.problems) machine.screen.say(problem);
-    await appliance.post(this.#path('inventory'), found, { signal });
+    await this.#options.appliance.post(this.#path('inventory'), await inventory, { signal });
   }
 
   async #flash(plan: FlashPlanMessage): Promise<Turn> {

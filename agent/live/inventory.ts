@@ -24,15 +24,16 @@ export interface InventoryOptions {
 /** Collects the inventory. Rejects with TOOL_MISSING or TOOL_FAILED where disks cannot be listed. */
 export async function takeInventory(options: InventoryOptions = {}): Promise<Inventory> {
   const { kernel = realKernel, booted = null } = options;
-  const [disks, nics, dmi, cpu, firmware, memory, problems] = await Promise.all([
+  const [disks, nics, dmi, cpu, firmware, memory] = await Promise.all([
     localDisks(options),
     nicsOf(kernel, booted),
     dmiOf(kernel),
     cpuOf(kernel),
     firmwareOf(kernel),
     memoryOf(kernel),
-    missingFirmware(),
   ]);
+  // Last: a driver asks for its firmware when its interface is switched on.
+  const problems = await missingFirmware();
   return {
     schema_version: 1,
     agent_version: version,

@@ -341,6 +341,19 @@ test(
 );
 
 test(
+  'what this machine is stands on the console also while no appliance answers',
+  { skip },
+  setting(async ({ appliance, start }) => {
+    await appliance.away(async () => {
+      const agent = start();
+      await agent.shows(/(BIOS|UEFI), \d+ CPUs, \d+ MB of memory, \d+ disks/);
+      await agent.kill();
+    });
+    assert.equal(appliance.messages.length, 0);
+  }),
+);
+
+test(
   'a spent token ends the agent with advice',
   { skip },
   setting(async ({ appliance, start }) => {
