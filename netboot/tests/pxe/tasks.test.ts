@@ -41,7 +41,7 @@ describe('an appliance with a task', { skip }, () => {
       const settings = ['--task-wait-seconds', '3600', '--task-seconds', '7200'];
       scene = await Scene.make({ dhcp: 'full', settings });
     },
-    { timeout: 590_000 },
+    { timeout: 1_200_000 },
   );
   after(() => scene?.close());
 
