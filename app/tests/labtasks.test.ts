@@ -70,6 +70,17 @@ test('a task is written, checked while it is typed, run, watched, cancelled, and
   );
   assert.match(await report.text(), /<failure message="[^"]*code 4/);
 
+  // The card of the dashboard, and the address of the pages of before, lead to the machines whose last task failed.
+  await lab.ask('PUT', '/machines/52:54:00:00:08:02', {});
+  await page.goto(`${lab.url}/ui/dashboard`);
+  const failed = page.getByRole('region', { name: '1 machine whose task failed' });
+  await failed.getByRole('link', { name: mac }).waitFor();
+  await failed.getByRole('link', { name: 'Show them' }).click();
+  await page.getByText('1 of 2 machines').waitFor();
+  await page.goto(`${lab.url}/ui/machines?filter=task-failed`);
+  await page.getByText('1 of 2 machines').waitFor();
+  await page.getByRole('link', { name: mac }).waitFor();
+
   await page.goto(`${lab.url}/ui/tasks?show=failed`);
   const runs = page.getByRole('region', { name: 'Last runs' });
   await runs.getByText(/its command ended with code 4/).waitFor();
@@ -77,5 +88,30 @@ test('a task is written, checked while it is typed, run, watched, cancelled, and
   assert.deepEqual(await barriers(page), []);
   await runs.getByRole('link', { name: mac }).click();
   await page.getByRole('heading', { name: mac }).waitFor();
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('files that tasks copy are added and deleted on the page; what is refused is said', {
+  skip,
+}, async () => {
+  await using lab = await startLab([]);
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await enter(page, lab, '/ui/tasks');
+  const card = page.getByRole('region', { name: 'Files for machines' });
+  await card.getByText('No file was added yet.').waitFor();
+  const choose = card.locator('input[type="file"]');
+  const file = (name: string) => ({ name, mimeType: 'text/plain', buffer: Buffer.from('welcome\n') });
+  await choose.setInputFiles([file('motd'), file('.hidden')]);
+  await card.getByRole('listitem').getByText('motd', { exact: true }).waitFor();
+  await card.getByText(/^\.hidden: A file of that name cannot be kept/).waitFor();
+  assert.equal(await card.getByRole('listitem').count(), 1);
+  assert.deepEqual(await barriers(page), []);
+  await card.getByRole('button', { name: 'Delete motd' }).click();
+  const question = page.getByRole('alertdialog');
+  await question.getByText('A task with a step that copies it fails from then on.').waitFor();
+  await question.getByRole('button', { name: 'Delete', exact: true }).click();
+  await card.getByText('No file was added yet.').waitFor();
   assert.deepEqual(opened.complaints, []);
 });

@@ -48,7 +48,11 @@ export class PutFiles {
   }
 
   #path(name: string): string {
-    if (!isFileName(name)) throw new Problem(400, 'bad name');
+    if (!isFileName(name))
+      throw new Problem(
+        400,
+        'A file of that name cannot be kept: letters, digits, ".", "_" and "-", no folder and no "." in front.',
+      );
     return join(this.#folder, name);
   }
 

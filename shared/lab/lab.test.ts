@@ -41,7 +41,7 @@ const machine = (changes: Partial<Machine> & { readonly mac: string }): Machine 
 const some = [
   machine({ mac: '52:54:00:00:00:01', hostname: 'web-2', last_seen_ip: '10.0.0.10', labels: { rack: 'b1' } }),
   machine({ mac: '52:54:00:00:00:02', hostname: 'web-1', last_seen_ip: '10.0.0.9', boot_policy: 'flash' }),
-  machine({ mac: '52:54:00:00:00:03', notes: 'loud fan' }),
+  machine({ mac: '52:54:00:00:00:03', notes: 'loud fan', last_task_status: 'failed' }),
 ];
 const macs = (view: Partial<typeof wholeView>) =>
   chosenBy(some, { ...wholeView, ...view }).map(({ mac }) => Number(mac.slice(-2)));
@@ -55,6 +55,7 @@ test('machines are found by what is known of them, in any spelling of the MAC', 
   assert.deepEqual(macs({ labels: ['rack'] }), [1]);
   assert.deepEqual(macs({ labels: ['rack=b2'] }), []);
   assert.deepEqual(macs({ policies: ['flash'] }), [2]);
+  assert.deepEqual(macs({ task: 'failed' }), [3]);
 });
 
 test('addresses are ordered as numbers, and what is unknown stands last in both directions', () => {

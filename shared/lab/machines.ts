@@ -12,6 +12,8 @@ export interface MachineView {
   /** `name` or `name=value`. */
   readonly labels: readonly string[];
   readonly image: string | null;
+  /** How the last task after a flash ended. */
+  readonly task: 'failed' | null;
   readonly sort: Column;
   readonly descending: boolean;
 }
@@ -22,6 +24,7 @@ export const wholeView: MachineView = {
   policies: [],
   labels: [],
   image: null,
+  task: null,
   sort: 'mac',
   descending: false,
 };
@@ -32,7 +35,8 @@ export function isWhole(view: MachineView): boolean {
     view.phases.length === 0 &&
     view.policies.length === 0 &&
     view.labels.length === 0 &&
-    view.image === null
+    view.image === null &&
+    view.task === null
   );
 }
 
@@ -48,6 +52,7 @@ export function chosenBy(all: readonly Machine[], view: MachineView): readonly M
           (phases.size === 0 || phases.has(machine.state.phase)) &&
           (policies.size === 0 || policies.has(machine.boot_policy)) &&
           (view.image === null || machine.image_sha256 === view.image) &&
+          (view.task === null || machine.last_task_status === view.task) &&
           view.labels.every((label) => hasLabel(machine, label)) &&
           words.every((word) => mentions(machine, word)),
       );

@@ -6,7 +6,7 @@ import { useText } from '../parts/useText.ts';
 import { attempt, useAnswer } from './answer.ts';
 import { ask } from './api.ts';
 import { Card } from './parts/Page.tsx';
-import { useUploads } from './uploads.ts';
+import { useShelf } from './uploads.ts';
 
 interface Shown {
   readonly key: string;
@@ -57,7 +57,7 @@ export function Jobs() {
 
 function useShownUploads(): readonly Shown[] {
   const { t } = useText();
-  return useUploads(({ uploads }) => uploads).map(({ id, name, sent, total, state, refusal, cancel }) => ({
+  return useShelf('images').map(({ id, name, sent, total, state, refusal, cancel }) => ({
     key: `upload ${id}`,
     title: t('lab.images.uploading', { name }),
     name,

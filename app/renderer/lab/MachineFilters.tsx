@@ -78,6 +78,16 @@ export function MachineFilters({ view, setView, machines, images }: Props) {
           ]}
           onChange={(key) => setView({ ...view, image: key === '' ? null : key })}
         />
+        <Pick
+          hidden
+          label={t('lab.machines.task')}
+          value={view.task ?? ''}
+          options={[
+            { key: '', text: t('lab.machines.allTasks') },
+            { key: 'failed', text: t('lab.machines.taskFailed') },
+          ]}
+          onChange={(key) => setView({ ...view, task: key === 'failed' ? key : null })}
+        />
         {labels.length === 0 ? null : (
           <Pick
             hidden

@@ -6,6 +6,7 @@ import { useLab } from './store.ts';
 
 export interface Upload {
   readonly id: number;
+  readonly shelf: Shelf;
   readonly name: string;
   readonly sent: number;
   readonly total: number;
@@ -17,7 +18,12 @@ export interface Upload {
 interface Uploads {
   readonly uploads: readonly Upload[];
 }
-export const useUploads = create<Uploads>()(() => ({ uploads: [] }));
+const useUploads = create<Uploads>()(() => ({ uploads: [] }));
+
+/** The uploads to one shelf. */
+export function useShelf(shelf: Shelf): readonly Upload[] {
+  return useUploads(({ uploads }) => uploads).filter((one) => one.shelf === shelf);
+}
 
 /** Bytes of one piece: each is safe on the appliance's disk once it is answered. */
 const piece = 8 * 1024 * 1024;
@@ -25,8 +31,8 @@ const piece = 8 * 1024 * 1024;
 const pause = 2000;
 let count = 0;
 
-/** Where files of that kind go. */
-export type Shelf = 'images' | 'boot';
+/** Where files of that kind go: the path to which their names are added. */
+export type Shelf = 'images' | 'boot' | 'tasks/files';
 
 export function upload(file: File, shelf: Shelf): void {
   const id = ++count;
@@ -43,6 +49,7 @@ export function upload(file: File, shelf: Shelf): void {
   };
   const begun = {
     id,
+    shelf,
     name: file.name,
     sent: 0,
     total: file.size,
@@ -51,7 +58,7 @@ export function upload(file: File, shelf: Shelf): void {
     cancel,
   } as const;
   useUploads.setState(({ uploads }) => ({ uploads: [...uploads, begun] }));
-  const work = shelf === 'images' ? pieces(file, abort.signal, put) : whole(file, abort.signal);
+  const work = shelf === 'images' ? pieces(file, abort.signal, put) : whole(file, shelf, abort.signal);
   work.then(
     () => {
       leave();
@@ -65,9 +72,9 @@ export function upload(file: File, shelf: Shelf): void {
   );
 }
 
-/** Boot files are small, and are taken in one piece. */
-async function whole(file: File, signal: AbortSignal): Promise<void> {
-  await send(`/boot/${encodeURIComponent(file.name)}`, { method: 'PUT', body: file, signal });
+/** Files other than images are small, and are taken in one piece. */
+async function whole(file: File, shelf: Shelf, signal: AbortSignal): Promise<void> {
+  await send(`/${shelf}/${encodeURIComponent(file.name)}`, { method: 'PUT', body: file, signal });
 }
 
 async function pieces(

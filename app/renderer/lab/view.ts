@@ -32,6 +32,7 @@ export function viewIn(search: URLSearchParams): MachineView {
     policies: known(search.getAll('policy'), bootPolicies),
     labels: search.getAll('label').slice(0, 20),
     image: search.get('image'),
+    task: search.get('task') === 'failed' || filter === 'task-failed' ? 'failed' : null,
     sort: known([search.get('sort') ?? ''], columns)[0] ?? 'mac',
     descending: search.get('order') === 'down',
   };
@@ -44,6 +45,7 @@ export function searchOf(view: MachineView): URLSearchParams {
   for (const policy of view.policies) search.append('policy', policy);
   for (const label of view.labels) search.append('label', label);
   if (view.image !== null) search.set('image', view.image);
+  if (view.task !== null) search.set('task', view.task);
   if (view.sort !== wholeView.sort) search.set('sort', view.sort);
   if (view.descending) search.set('order', 'down');
   return search;

@@ -17,7 +17,7 @@ import { Empty } from '../parts/Empty.tsx';
 import { Card, Facts, Page } from '../parts/Page.tsx';
 import { Time } from '../parts/Time.tsx';
 import { useLab } from '../store.ts';
-import { upload, useUploads } from '../uploads.ts';
+import { upload, useShelf } from '../uploads.ts';
 
 /** What machines meet when they boot: DHCP, boot programs, the live system. */
 export function BootPage() {
@@ -187,7 +187,7 @@ function LiveActions({ ask: open }: { readonly ask: () => void }) {
 function BootJobs() {
   const { t } = useTranslation();
   const { value } = useAnswer('jobs releases', () => ask('GET /boot/releases'), ['job']);
-  const uploads = useUploads(({ uploads: all }) => all);
+  const uploads = useShelf('boot');
   const running = (value?.fetches ?? []).filter(({ status }) => status === 'queued' || status === 'running');
   const failed = (value?.fetches ?? []).filter(({ status }) => status === 'failed').slice(-1);
   return (

@@ -8,7 +8,7 @@ import { CheckIcon, WarnIcon } from '../../icons.tsx';
 import { Bar } from '../../parts/Bar.tsx';
 import { useText } from '../../parts/useText.ts';
 import { useAnswer } from '../answer.ts';
-import { ask, Refusal } from '../api.ts';
+import { ask, askWhole, Refusal } from '../api.ts';
 import { EventList } from '../EventList.tsx';
 import { Card, Page } from '../parts/Page.tsx';
 import { Phase } from '../parts/Phase.tsx';
@@ -41,6 +41,7 @@ export function DashboardPage() {
             <div className="column-main">
               <Running machines={overview.flashing} />
               <Failing machines={overview.failing} />
+              <FailedTasks />
             </div>
             <LastEvents />
           </div>
@@ -199,6 +200,41 @@ function Failing({ machines }: { readonly machines: readonly Machine[] }) {
               </p>
               <p>{state.failure?.message}</p>
               <p className="quiet">{state.failure?.advice}</p>
+            </div>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+/** Shown only while there are some. */
+function FailedTasks() {
+  const { t } = useTranslation();
+  const { value } = useAnswer(
+    'failed tasks',
+    () => askWhole('GET /machines', { query: { task_status: 'failed', limit: 5 } }),
+    ['machine'],
+  );
+  const count = Number(value?.headers.get('x-total-count') ?? 0);
+  if (count === 0) return null;
+  return (
+    <Card
+      title={t('lab.dashboard.failedTasks', { count })}
+      actions={
+        <Link href="/machines?task=failed" className="link">
+          {t('lab.dashboard.allFailedTasks')}
+        </Link>
+      }
+    >
+      <ul className="parts">
+        {value?.value.map(({ mac, hostname, cijoe_task_ref, last_task_run_at }) => (
+          <li key={mac} className="part">
+            <div className="part-words">
+              <Link href={`/machines/${mac}`} className="link">
+                {hostname ?? mac}
+              </Link>{' '}
+              {cijoe_task_ref} <Time at={last_task_run_at} style="short" />
             </div>
           </li>
         ))}

@@ -7,6 +7,7 @@ import { Note } from '../../parts/Note.tsx';
 import '../styles/task.css';
 import { askAgain, attempt, useAnswer } from '../answer.ts';
 import { ask } from '../api.ts';
+import { PutFiles } from '../PutFiles.tsx';
 import { Confirm } from '../parts/Confirm.tsx';
 import { Card, Page } from '../parts/Page.tsx';
 import { Pick } from '../parts/Pick.tsx';
@@ -40,6 +41,7 @@ export function TasksPage() {
         </div>
         <div className="column-side">
           <Files onEdit={(name) => setEditing({ name })} />
+          <PutFiles />
           <KeyCard />
         </div>
       </div>
@@ -132,6 +134,7 @@ function KeyCard() {
       await ask('POST /tasks/key');
       askAgain('task key');
     });
+  // Without TLS a browser offers no clipboard; the text can be selected.
   const copy = async (text: string) => {
     await navigator.clipboard.writeText(text);
     useLab.getState().say('good', 'lab.common.copied');
@@ -149,7 +152,9 @@ function KeyCard() {
       {key ? (
         <>
           <p className="mono task-print">{key.public}</p>
-          <Button onPress={() => void copy(key.public)}>{t('lab.task.copyKey')}</Button>
+          {window.isSecureContext ? (
+            <Button onPress={() => void copy(key.public)}>{t('lab.task.copyKey')}</Button>
+          ) : null}
         </>
       ) : null}
       {asking ? (
