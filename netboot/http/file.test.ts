@@ -10,6 +10,7 @@ import fc from 'fast-check';
 import { noise, sha256, temporaryDirectory, until } from '../testing/files.ts';
 import { fileContent, openRegular, typeOf } from './content.ts';
 import { dispositionOf, FileSender, type FileSenderOptions, type Sent } from './file.ts';
+import { Pace } from './pace.ts';
 import { answerFor, rangeOf } from './range.ts';
 import { pieceBytes, Slots } from './slots.ts';
 import { neighbourhood } from './tally.ts';
@@ -146,7 +147,7 @@ test('conditions decide before ranges do', async (context) => {
   assert.equal(await status({ 'if-range': '"x"', range }), 200);
   assert.equal(await status({ 'if-range': date, range }), 206);
   assert.equal(await status({ 'if-range': new Date(0).toUTCString(), range }), 200);
-  assert.equal(await status({ range: 'bytes=0-1,5-6' }), 200);
+  assert.equal(await status({ range: 'bytes=0-1,5-6', 'if-range': '"x"' }), 200);
   assert.equal(await status({ range: 'lines=1-2' }), 200);
   // The tag of the same file from before its digest was known resumes as well.
   const opened = await openRegular(join(directory, 'known'));
@@ -160,6 +161,9 @@ test('whatever the headers hold, the answer is one of the kinds and inside the f
   const text = fc.oneof(
     fc.string(),
     fc.string().map((rest) => `bytes=${rest}`),
+    fc
+      .array(fc.tuple(fc.option(fc.nat(2e9)), fc.option(fc.nat(2e9))), { maxLength: 6 })
+      .map((all) => `bytes=${all.map(([from, to]) => `${from ?? ''}-${to ?? ''}`).join(', ')}`),
     fc.constantFrom('bytes=-', '"a"', 'W/"a"', '*', 'bytes=0-99999999999999999999', 'bytes=-5'),
   );
   const size = fc.oneof(fc.constant(null), fc.integer({ min: 0, max: 1e9 }));
@@ -167,11 +171,87 @@ test('whatever the headers hold, the answer is one of the kinds and inside the f
     fc.property(text, text, text, size, (range, ifRange, tag, bytes) => {
       const file = { size: bytes, etags: ['"a"'], modified: new Date(0) };
       const answer = answerFor({ range, 'if-range': ifRange, 'if-none-match': tag }, file);
-      if (answer.kind !== 'part') return;
-      assert.ok(bytes !== null && answer.first >= 0 && answer.first <= answer.last && answer.last < bytes);
+      const parts = answer.kind === 'part' ? [answer] : answer.kind === 'parts' ? answer.parts : [];
+      for (const { first, last } of parts)
+        assert.ok(bytes !== null && first >= 0 && first <= last && last < bytes);
+      // Whoever asks for parts never makes more work than the whole is.
+      const sum = parts.reduce((all, { first, last }) => all + last - first + 1, 0);
+      assert.ok(sum <= (bytes ?? 0));
     }),
   );
   assert.deepEqual(rangeOf('bytes=0-0', null), { kind: 'whole' });
+});
+
+/** Bodies and ranges of a multipart answer. */
+function partsOf(reply: Reply): { readonly range: string; readonly body: Buffer }[] {
+  const boundary = /^multipart\/byteranges; boundary=(\w+)$/.exec(reply.headers['content-type'] ?? '')?.[1];
+  const text = reply.body.toString('latin1');
+  assert.ok(boundary !== undefined && text.endsWith(`\r\n--${boundary}--\r\n`));
+  return text
+    .split(`\r\n--${boundary}`)
+    .slice(1, -1)
+    .map((part) => {
+      const end = part.indexOf('\r\n\r\n');
+      const range = /content-range: bytes (\S+)/.exec(part.slice(0, end))?.[1] ?? '';
+      return { range, body: Buffer.from(part.slice(end + 4), 'latin1') };
+    });
+}
+
+test('several ranges come as parts of one answer, in the order in which they were asked for', async (context) => {
+  const { directory, port } = await serve(context);
+  const bytes = noise(900_000);
+  await writeFile(join(directory, 'f'), bytes);
+  const reply = await ask(port, '/f', { range: 'bytes=500000-899998, 0-0 ,-1,10-20,2000000-' });
+  assert.equal(reply.status, 206);
+  assert.equal(Number(reply.headers['content-length']), reply.body.length);
+  assert.equal(reply.headers['content-range'], undefined);
+  assert.deepEqual(
+    partsOf(reply).map(({ range }) => range),
+    ['500000-899998/900000', '0-0/900000', '899999-899999/900000', '10-20/900000'],
+  );
+  for (const { range, body } of partsOf(reply)) {
+    const [from = 0, to = 0] = range.split(/[-/]/).map(Number);
+    assert.ok(body.equals(bytes.subarray(from, to + 1)), range);
+  }
+  const head = await ask(port, '/f', { range: 'bytes=0-1,5-6' }, 'HEAD');
+  const small = await ask(port, '/f', { range: 'bytes=0-1,5-6' });
+  assert.deepEqual(
+    [head.status, head.headers['content-length'], head.body.length],
+    [206, small.headers['content-length'], 0],
+  );
+  // One that is left of several comes as one; nonsense, overlap and too many get the whole, nothing gets 416.
+  const status = async (range: string) => (await ask(port, '/f', { range })).headers['content-range'] ?? null;
+  assert.equal(await status('bytes=1-2,900000-'), 'bytes 1-2/900000');
+  for (const range of ['0-9,5-14', '0-1,nonsense', '5-1,0-1', Array(40).fill('1-1').join(',')])
+    assert.equal((await ask(port, '/f', { range: `bytes=${range}` })).status, 200, range);
+  assert.equal((await ask(port, '/f', { range: 'bytes=900000-,1000000-' })).status, 416);
+});
+
+test('who takes a byte now and then is given up, and who is only slow is not', async (context) => {
+  const { directory, port, sent } = await serve(context, { stallMilliseconds: 200, leastRate: 400_000 });
+  await writeFile(join(directory, 'f'), noise(60_000_000));
+  const socket = connect({ port, host: '127.0.0.1' });
+  context.after(() => socket.destroy());
+  socket.on('error', () => {});
+  socket.write('GET /f HTTP/1.1\r\nHost: x\r\n\r\n');
+  // A window that opens by a little again and again: the connection is never silent.
+  const sip = setInterval(() => socket.read(2000), 20);
+  context.after(() => clearInterval(sip));
+  await until('it is given up', () => sent.length === 1);
+  assert.match(sent[0]?.problem ?? '', /took (less than \d+ bytes in|nothing for) [\d.]+ seconds/);
+  clearInterval(sip);
+  const pace = (rate: number) => {
+    const told: string[] = [];
+    return { told, pace: new Pace(40, rate, (problem) => told.push(problem)) };
+  };
+  const [slow, steady] = [pace(1_000_000), pace(1)];
+  const never = new Promise<void>(() => {});
+  void steady.pace.during(10_000_000, never);
+  void slow.pace.during(10, never);
+  await until('the slow one is given up', () => slow.told.length > 0);
+  assert.deepEqual(steady.told, []);
+  slow.pace.end();
+  steady.pace.end();
 });
 
 test('a file that is replaced while it is sent arrives as it was', async (context) => {

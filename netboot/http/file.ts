@@ -3,8 +3,10 @@
  * from there to the socket, which costs a third of what a stream pipe does; what lies in memory already is read
  * without a second thread, which costs less again.
  */
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { setImmediate as immediate } from 'node:timers/promises';
+import { Pace } from './pace.ts';
 import { type Answer, answerFor } from './range.ts';
 import { pieceBytes, Slots } from './slots.ts';
 import { neighbourhood, Tally } from './tally.ts';
@@ -46,6 +48,8 @@ export interface Sent {
 export interface FileSenderOptions {
   /** A client that takes nothing for so long is disconnected. */
   readonly stallMilliseconds?: number;
+  /** Bytes a second that a client has to take in the long run; a slower one is disconnected. */
+  readonly leastRate?: number;
   /** More bodies than that at once are answered with 503. */
   readonly mostTransfers?: number;
   /** More bodies than that at once to one address (IPv6: one /64) are answered with 503; half of all by default. */
@@ -56,6 +60,7 @@ export interface FileSenderOptions {
 export class FileSender {
   readonly #slots = new Slots();
   readonly #stallMilliseconds: number;
+  readonly #leastRate: number;
   readonly #mostTransfers: number;
   readonly #mostPerAddress: number;
   readonly #byAddress = new Tally();
@@ -63,6 +68,7 @@ export class FileSender {
 
   constructor(options: FileSenderOptions = {}) {
     this.#stallMilliseconds = options.stallMilliseconds ?? 60_000;
+    this.#leastRate = options.leastRate ?? 1024;
     this.#mostTransfers = options.mostTransfers ?? 1000;
     this.#mostPerAddress = options.mostPerAddress ?? Math.ceil(this.#mostTransfers / 2);
   }
@@ -103,16 +109,12 @@ export class FileSender {
           });
         case 'whole':
         case 'part':
+        case 'parts':
           break;
       }
-      const span = spanOf(answer, content.size);
-      if (content.size !== null && span.last !== null) {
-        headers['content-length'] = span.last - span.first + 1;
-        headers['accept-ranges'] = 'bytes';
-        if (answer.kind === 'part')
-          headers['content-range'] = `bytes ${span.first}-${span.last}/${content.size}`;
-      }
-      const status = answer.kind === 'part' ? 206 : 200;
+      const layout = layoutOf(answer, content.size, presented.type);
+      const status = answer.kind === 'whole' ? 200 : 206;
+      Object.assign(headers, layout.headers);
       if (request.method === 'HEAD') return empty(response, status, headers);
       const address = neighbourhood(request.socket.remoteAddress);
       const crowded = this.#byAddress.of(address) >= this.#mostPerAddress;
@@ -122,7 +124,7 @@ export class FileSender {
       response.writeHead(status, headers);
       this.#byAddress.add(address);
       try {
-        return await this.#body(response, content, span, status);
+        return await this.#body(response, content, layout, status);
       } finally {
         this.#byAddress.remove(address);
       }
@@ -131,87 +133,148 @@ export class FileSender {
     }
   }
 
-  async #body(response: ServerResponse, content: Content, span: Span, status: number): Promise<Sent> {
+  async #body(response: ServerResponse, content: Content, layout: Layout, status: number): Promise<Sent> {
     const gone = new AbortController();
-    let pending = false;
+    const pace = new Pace(this.#stallMilliseconds, this.#leastRate, (problem) => {
+      response.destroy();
+      gone.abort(new Error(problem));
+    });
     const onClose = (): void => gone.abort(new Error('the client closed the connection'));
     const onStall = (): void => {
       // Without a pending write it is the content that is late, not the client.
-      if (!pending) return void response.setTimeout(this.#stallMilliseconds);
-      response.destroy();
-      gone.abort(new Error(`the client took nothing for ${this.#stallMilliseconds / 1000} seconds`));
+      if (!pace.waits) response.setTimeout(this.#stallMilliseconds);
+      else pace.stalled();
     };
     response.once('close', onClose).on('timeout', onStall).setTimeout(this.#stallMilliseconds);
     this.#transfers++;
-    let position = span.first;
-    let lastMilliseconds = 0;
-    let hot = 0;
-    let writing: Promise<void> = Promise.resolve();
+    const told = { bytes: 0 };
     try {
-      while (span.last === null || position <= span.last) {
-        if (hot > 0) {
-          // What lies in memory needs no reading ahead, and the buffer that was just sent is still in the cache.
-          await writing;
-          if (hot % turn === 0) await immediate();
-        }
-        const slot = this.#slots.take(pieceBytes(this.#transfers, lastMilliseconds));
-        let count: number;
-        try {
-          const room = span.last === null ? slot.length : Math.min(slot.length, span.last - position + 1);
-          const view = slot.subarray(0, room);
-          gone.signal.throwIfAborted();
-          const now = content.readNow?.(view, position) ?? null;
-          hot = now === null ? 0 : hot + 1;
-          count = now ?? (await content.read(view, position, gone.signal));
-          await writing;
-          gone.signal.throwIfAborted();
-          if (count === 0 && span.last !== null) {
-            throw new Error(`the content ends at byte ${position} of ${span.last + 1}`);
-          }
-        } catch (error) {
-          this.#slots.give(slot);
-          throw error;
-        }
-        if (count === 0) {
-          this.#slots.give(slot);
-          break;
-        }
-        const began = performance.now();
-        pending = true;
-        writing = write(response, slot.subarray(0, count), gone.signal).finally(() => {
-          pending = false;
-          lastMilliseconds = performance.now() - began;
-          this.#slots.give(slot);
-        });
-        // Its failure is met in the next round.
-        writing.catch(() => {});
-        position += count;
+      for (const { before, span } of layout.sections) {
+        if (before.length > 0) await pace.during(before.length, write(response, before, gone.signal));
+        await this.#span(response, content, span, { pace, told, gone: gone.signal });
       }
-      await writing;
+      const { end } = layout;
+      if (end.length > 0) await pace.during(end.length, write(response, end, gone.signal));
       response.end();
-      return { status, bytes: position - span.first, problem: null };
+      return { status, bytes: told.bytes, problem: null };
     } catch (error) {
       response.destroy();
-      return { status, bytes: position - span.first, problem: wordsOf(error) };
+      return { status, bytes: told.bytes, problem: wordsOf(error) };
     } finally {
       this.#transfers--;
+      pace.end();
       response.off('close', onClose).off('timeout', onStall);
     }
+  }
+
+  async #span(
+    response: ServerResponse,
+    content: Content,
+    span: OpenSpan,
+    {
+      pace,
+      told,
+      gone,
+    }: { readonly pace: Pace; readonly told: { bytes: number }; readonly gone: AbortSignal },
+  ): Promise<void> {
+    let position = span.first;
+    let hot = 0;
+    let writing: Promise<void> = Promise.resolve();
+    while (span.last === null || position <= span.last) {
+      if (hot > 0) {
+        // What lies in memory needs no reading ahead, and the buffer that was just sent is still in the cache.
+        await writing;
+        if (hot % turn === 0) await immediate();
+      }
+      const slot = this.#slots.take(pieceBytes(this.#transfers, pace.lastMilliseconds));
+      let count: number;
+      try {
+        const room = span.last === null ? slot.length : Math.min(slot.length, span.last - position + 1);
+        const view = slot.subarray(0, room);
+        gone.throwIfAborted();
+        const now = content.readNow?.(view, position) ?? null;
+        hot = now === null ? 0 : hot + 1;
+        count = now ?? (await content.read(view, position, gone));
+        await writing;
+        gone.throwIfAborted();
+        if (count === 0 && span.last !== null) {
+          throw new Error(`the content ends at byte ${position} of ${span.last + 1}`);
+        }
+      } catch (error) {
+        this.#slots.give(slot);
+        throw error;
+      }
+      if (count === 0) {
+        this.#slots.give(slot);
+        break;
+      }
+      const written = write(response, slot.subarray(0, count), gone).finally(() => this.#slots.give(slot));
+      writing = pace.during(count, written);
+      // Its failure is met in the next round.
+      writing.catch(() => {});
+      position += count;
+      told.bytes += count;
+    }
+    await writing;
   }
 }
 
 /** Pieces from memory after which others have their turn. */
 const turn = 4;
 
-interface Span {
+interface OpenSpan {
   readonly first: number;
   /** Inclusive; null when the end is where the content ends. */
   readonly last: number | null;
 }
 
-function spanOf(answer: Extract<Answer, { kind: 'whole' | 'part' }>, size: number | null): Span {
-  if (answer.kind === 'part') return { first: answer.first, last: answer.last };
-  return { first: 0, last: size === null ? null : size - 1 };
+/** What a body consists of, with the headers that speak of it. */
+interface Layout {
+  readonly headers: OutgoingHttpHeaders;
+  readonly sections: readonly { readonly before: Buffer; readonly span: OpenSpan }[];
+  readonly end: Buffer;
+}
+
+const none = Buffer.alloc(0);
+
+function layoutOf(
+  answer: Extract<Answer, { kind: 'whole' | 'part' | 'parts' }>,
+  size: number | null,
+  type: string,
+): Layout {
+  if (size === null || answer.kind === 'whole') {
+    const span = { first: 0, last: size === null ? null : size - 1 };
+    const headers = size === null ? {} : { 'content-length': size, 'accept-ranges': 'bytes' };
+    return { headers, sections: [{ before: none, span }], end: none };
+  }
+  const rangeText = (first: number, last: number) => `bytes ${first}-${last}/${size}`;
+  if (answer.kind === 'part') {
+    const { first, last } = answer;
+    const headers = {
+      'content-length': last - first + 1,
+      'accept-ranges': 'bytes',
+      'content-range': rangeText(first, last),
+    };
+    return { headers, sections: [{ before: none, span: { first, last } }], end: none };
+  }
+  // RFC 9110, 14.6; nobody can have put a boundary of random digits into the file.
+  const boundary = randomBytes(18).toString('hex');
+  const sections = answer.parts.map((span) => {
+    const range = rangeText(span.first, span.last);
+    const text = `\r\n--${boundary}\r\ncontent-type: ${type}\r\ncontent-range: ${range}\r\n\r\n`;
+    return { before: Buffer.from(text), span };
+  });
+  const end = Buffer.from(`\r\n--${boundary}--\r\n`);
+  const bytes = sections.reduce(
+    (sum, { before, span }) => sum + before.length + span.last - span.first + 1,
+    end.length,
+  );
+  const headers = {
+    'content-length': bytes,
+    'accept-ranges': 'bytes',
+    'content-type': `multipart/byteranges; boundary=${boundary}`,
+  };
+  return { headers, sections, end };
 }
 
 /** Resolves when the system took all of `piece`; rejects when the client is gone, and `piece` is free then too. */

@@ -19,10 +19,17 @@ export interface Represented {
   readonly modified: Date | null;
 }
 
+/** Bytes of a file, both ends inclusive. */
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
 export type Answer =
   | { readonly kind: 'whole' }
-  /** Both inclusive. */
-  | { readonly kind: 'part'; readonly first: number; readonly last: number }
+  | ({ readonly kind: 'part' } & Span)
+  /** Two and more, in the order in which they were asked for; none overlaps another one. */
+  | { readonly kind: 'parts'; readonly parts: readonly Span[] }
   | { readonly kind: 'not-modified' }
   | { readonly kind: 'precondition-failed' }
   | { readonly kind: 'unsatisfiable' };
@@ -41,20 +48,52 @@ export function answerFor(headers: RangeHeaders, file: Represented): Answer {
   return rangeOf(headers.range, file.size);
 }
 
-/** One range of bytes; several at once, other units and nonsense get the whole (RFC 9110, 14.2 allows it). */
+/** More ranges than that in one request get the whole: nobody who is honest asks for so many. */
+const mostRanges = 32;
+const longestHeader = 2048;
+
+/**
+ * Ranges of bytes; other units and nonsense get the whole (RFC 9110, 14.2 allows it), and so do several ranges that
+ * are many or overlap, which only multiply the work (14.2 and 17.15).
+ */
 export function rangeOf(header: string, size: number | null): Answer {
-  const found = /^\s*bytes\s*=\s*(\d{0,16})\s*-\s*(\d{0,16})\s*$/i.exec(header);
-  if (found === null || size === null) return { kind: 'whole' };
+  const list = header.length <= longestHeader ? /^\s*bytes\s*=(.*)$/i.exec(header)?.[1] : undefined;
+  if (list === undefined || size === null) return { kind: 'whole' };
+  const texts = list
+    .split(',')
+    .map((text) => text.trim())
+    .filter((text) => text !== '');
+  if (texts.length === 0 || texts.length > mostRanges) return { kind: 'whole' };
+  const parts: Span[] = [];
+  for (const text of texts) {
+    const found = spanOf(text, size);
+    if (found === 'nonsense') return { kind: 'whole' };
+    if (found !== 'outside') parts.push(found);
+  }
+  const [only] = parts;
+  if (only === undefined) return { kind: 'unsatisfiable' };
+  if (parts.length === 1) return { kind: 'part', ...only };
+  return overlap(parts) ? { kind: 'whole' } : { kind: 'parts', parts };
+}
+
+function spanOf(text: string, size: number): Span | 'nonsense' | 'outside' {
+  const found = /^(\d{0,16})\s*-\s*(\d{0,16})$/.exec(text);
+  if (found === null) return 'nonsense';
   const [, from = '', to = ''] = found;
   if (from === '') {
-    if (to === '') return { kind: 'whole' };
+    if (to === '') return 'nonsense';
     const length = Math.min(Number(to), size);
-    return length === 0 ? { kind: 'unsatisfiable' } : { kind: 'part', first: size - length, last: size - 1 };
+    return length === 0 ? 'outside' : { first: size - length, last: size - 1 };
   }
   const first = Number(from);
-  if (to !== '' && Number(to) < first) return { kind: 'whole' };
-  if (first >= size) return { kind: 'unsatisfiable' };
-  return { kind: 'part', first, last: to === '' ? size - 1 : Math.min(Number(to), size - 1) };
+  if (to !== '' && Number(to) < first) return 'nonsense';
+  if (first >= size) return 'outside';
+  return { first, last: to === '' ? size - 1 : Math.min(Number(to), size - 1) };
+}
+
+function overlap(parts: readonly Span[]): boolean {
+  const sorted = parts.toSorted((one, other) => one.first - other.first);
+  return sorted.some(({ first }, index) => index > 0 && first <= (sorted[index - 1]?.last ?? -1));
 }
 
 function rangeHolds(ifRange: string | undefined, file: Represented): boolean {
