@@ -115,7 +115,7 @@ inOwnSpace(import.meta.url, 'the end of tasks, in a network of their own', () =>
   });
 
   test('a step and a task have their times; what runs then is ended', async (context) => {
-    const bench = await startBench(context, { taskSeconds: 5 });
+    const bench = await startBench(context, { taskSeconds: 10 });
     const [one, two] = [long(6), long(7)];
     await saveTask(bench, 'step', `steps:\n- name: slow\n  timeout: 1\n  run: sleep ${one}\n`);
     await saveTask(bench, 'total', `steps:\n- name: a\n  run: 'true'\n- name: b\n  run: sleep ${two}\n`);
@@ -127,7 +127,7 @@ inOwnSpace(import.meta.url, 'the end of tasks, in a network of their own', () =>
     await bench.call('POST', `/machines/${mac}/task`, { task_ref: 'total' });
     const total = await reaches(bench, mac, ({ id, stage }) => id > step.id && stage === 'ended');
     assert.equal(total.code, 'TASK_TIMEOUT');
-    assert.match(total.error ?? '', /longer than 5 s and was in "b"/);
+    assert.match(total.error ?? '', /longer than 10 s and was in "b"/);
     assert.deepEqual([...processesWith(one), ...processesWith(two)], []);
   });
 
