@@ -9,10 +9,11 @@ import { isSettled, type Job } from '../jobs/job.ts';
 import type { JobRunner, JobTools } from '../jobs/runner.ts';
 import type { CatalogRow } from './entry.ts';
 import { makeFolder, syncFolder } from './folders.ts';
+import { Incoming } from './incoming.ts';
 import type { Library } from './library.ts';
 import { lookAt, readerOf } from './look.ts';
 import type { ManifestFile, Origin } from './manifest.ts';
-import { Incoming, transfer } from './transfer.ts';
+import { transfer } from './transfer.ts';
 
 /** What downloads that were killed leave; they go on with it. */
 export const downloadLeftover = /^\.download-[0-9a-f]{64}\.partial$/;
@@ -35,7 +36,7 @@ export interface DownloadsOptions {
   readonly manifest: ManifestFile;
   readonly rows: () => readonly CatalogRow[];
   /** Rejects with STORE_QUOTA when so many bytes are too many; what lies in the file `partial` is part of them. */
-  readonly admit: (bytes: number, partial: string) => Promise<void>;
+  readonly admit: (bytes: number, partial: string) => Promise<number>;
   readonly onFetched: (fetched: Fetchable, sha256: string, size: number) => Promise<void>;
   readonly onFailed: (name: string, error: string) => void;
   /** Milliseconds before the second attempt. */
@@ -166,8 +167,10 @@ export class Downloads {
       return { sha256: expected, size: bytes };
     }
     await makeFolder(folder);
-    if (size !== null) await this.#options.admit(size, partialName(fetchable));
+    const admit = (bytes: number) => this.#options.admit(bytes, partialName(fetchable));
+    if (size !== null) await admit(size);
     const options = {
+      admit,
       origin,
       partial,
       folder,

@@ -244,9 +244,11 @@ export class ImagePlane {
     return used.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  async #admit(needed: number, partial: string): Promise<void> {
+  /** Rejects with STORE_QUOTA; answers how many more bytes there may be. */
+  async #admit(needed: number, partial: string): Promise<number> {
     const room = await this.limits('image').quota(new Set([partial]));
     if (room && room.used + needed > room.quota) throw failure('STORE_QUOTA', { ...room, needed });
+    return room ? room.quota - room.used - needed : Number.POSITIVE_INFINITY;
   }
 
   #hashed(name: string, { sha256, state }: FileFacts): void {

@@ -2,14 +2,15 @@
  * Takes a file that is uploaded: into a hidden partial file beside its place, flushed to the disk, renamed as a whole.
  * Nothing else ever sees a part of it, and whatever breaks off leaves nothing behind.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { failure } from '../../shared/failure.ts';
 import { type FileState, stateOf } from '../http/content.ts';
+import { FollowedDigest } from './digest.ts';
 import { makeFolder, syncFolder } from './folders.ts';
-import { checkFree, freeBytes } from './room.ts';
+import { checkFree, freeBytes, Watch } from './room.ts';
 import { codeOf, problemOf } from './words.ts';
 
 /** What is kept of uploads that were killed. */
@@ -47,12 +48,13 @@ export interface Admission {
   readonly limits: Limits;
 }
 
-/** Refuses a file that does not fit, before (the rest of) its bytes are read. */
-export async function admit({ folder, bytes, present, replaces, limits }: Admission): Promise<void> {
+/** Refuses a file that does not fit, before (the rest of) its bytes are read. Answers how many more would fit. */
+export async function admit({ folder, bytes, present, replaces, limits }: Admission): Promise<number> {
   if (bytes > limits.maxBytes) throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
   const room = await limits.quota(new Set(replaces));
   if (room && room.used + bytes > room.quota) throw failure('STORE_QUOTA', { ...room, needed: bytes });
-  await checkFree(folder, Math.max(0, bytes - present));
+  const left = await checkFree(folder, Math.max(0, bytes - present));
+  return room ? Math.min(left, room.quota - room.used - bytes) : left;
 }
 
 /** Bytes that the sender announced; null when it did not. */
@@ -83,15 +85,23 @@ export async function receiveFile(
   const asked = (bytes: number, present: number) =>
     admit({ folder, bytes, present, replaces: [name, own], limits });
   await checkFree(folder, announced ?? 0);
-  const handle = await open(partial, 'wx', 0o644);
+  const handle = await open(partial, 'wx+', 0o644);
+  const digest = new FollowedDigest(handle.fd);
   try {
     // Two that come at once see each other's announced length, and not both fit where one does.
     await handle.truncate(announced ?? 0);
     await asked(announced ?? 0, 0);
-    const hash = createHash('sha256');
-    const size = await receiveInto(request, handle, { name, folder, at: 0, announced, limits, hash, asked });
+    const size = await receiveInto(request, handle, {
+      name,
+      folder,
+      at: 0,
+      announced,
+      limits,
+      digest,
+      asked,
+    });
     if (announced === null) await asked(size, size);
-    const sha256 = hash.digest('hex');
+    const sha256 = await digest.digest();
     if (expected !== null && expected !== sha256) {
       throw failure('DIGEST_MISMATCH', { image: name, expected, actual: sha256 });
     }
@@ -100,6 +110,7 @@ export async function receiveFile(
     await rm(partial, { force: true }).catch(() => {});
     throw error;
   } finally {
+    await digest.close();
     await handle.close();
   }
 }
@@ -135,23 +146,32 @@ export interface Receiving {
   readonly announced: number | null;
   readonly limits: Limits;
   /** Rejects when a file of so many bytes, of which `present` are here, is too much. */
-  readonly asked: (bytes: number, present: number) => Promise<void>;
-  readonly hash?: { update(bytes: Uint8Array): unknown };
+  readonly asked: (bytes: number, present: number) => Promise<number>;
+  readonly digest?: FollowedDigest;
 }
 
-/** How often, in bytes, the room is looked at while a body of unknown length comes. */
-const lookEvery = 64 * 1024 * 1024;
+/** Bytes a second that a sender has to send in the long run: whoever sends a byte now and then is given up. */
+const leastRate = 1024;
 
 /** Writes the body of `request` into `handle` and answers how many bytes that were. */
 export async function receiveInto(
   request: IncomingMessage,
   handle: FileHandle,
-  { name, folder, at, announced, limits, hash, asked }: Receiving,
+  { name, folder, at, announced, limits, digest, asked }: Receiving,
 ): Promise<number> {
   let received = 0;
-  let looked = 0;
+  const watch = announced === null ? new Watch((bytes) => asked(received + bytes, received)) : null;
   const idle = (): void => {
     request.destroy(new Error(`nothing came for ${limits.idleMilliseconds / 1000} seconds`));
+  };
+  let slow = { since: performance.now(), bytes: 0 };
+  const pace = (bytes: number): void => {
+    slow.bytes += bytes;
+    const seconds = (performance.now() - slow.since) / 1000;
+    if (seconds * 1000 < limits.idleMilliseconds) return;
+    if (slow.bytes < seconds * leastRate)
+      request.destroy(new Error(`only ${slow.bytes} bytes came in ${Math.round(seconds)} seconds`));
+    slow = { since: performance.now(), bytes: 0 };
   };
   let timer = setTimeout(idle, limits.idleMilliseconds);
   const broken = (problem: string, cause?: unknown) =>
@@ -164,16 +184,14 @@ export async function receiveInto(
       if (at + received + piece.length > limits.maxBytes) {
         throw failure('UPLOAD_TOO_LARGE', { limit: limits.maxBytes });
       }
-      if (announced === null && received + piece.length - looked > lookEvery) {
-        looked = received;
-        await asked(received + piece.length, received);
-      }
-      hash?.update(piece);
+      await watch?.take(piece.length);
       for (let done = 0; done < piece.length; ) {
         const { bytesWritten } = await handle.write(piece, done, piece.length - done, at + received + done);
         done += bytesWritten;
       }
       received += piece.length;
+      digest?.wrote(piece);
+      pace(piece.length);
       timer = setTimeout(idle, limits.idleMilliseconds);
     }
   } catch (error) {

@@ -6,10 +6,11 @@ import { failure } from '../../shared/failure.ts';
 import { isSettled, type Job } from '../jobs/job.ts';
 import type { JobRunner, JobTools } from '../jobs/runner.ts';
 import { makeFolder, syncFolder } from './folders.ts';
+import { Incoming } from './incoming.ts';
 import { releaseBase, releaseFiles, releaseManifest, releaseSignature } from './release.ts';
 import { fetchText, sizeOfRemote } from './remote.ts';
 import { type PublicKey, verifySignature } from './signature.ts';
-import { Incoming, transfer } from './transfer.ts';
+import { transfer } from './transfer.ts';
 
 /** What fetches that were killed leave; they begin anew. */
 export const releaseLeftover = /^\.release-[A-Za-z0-9._-]+\.partial$/;

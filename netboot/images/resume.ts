@@ -117,7 +117,7 @@ export class ResumableUploads {
       readonly range: Extract<ContentRange, { kind: 'bytes' }>;
       readonly limits: Limits;
       readonly expected: string | null;
-      readonly asked: (bytes: number, present: number) => Promise<void>;
+      readonly asked: (bytes: number, present: number) => Promise<number>;
     },
   ): Promise<Resumed> {
     const { name, range, limits, expected } = asked;

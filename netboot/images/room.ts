@@ -37,8 +37,35 @@ export async function takenBytes(folder: string, except: ReadonlySet<string> = n
   return sum;
 }
 
-/** Rejects with STORE_FULL when `needed` bytes do not fit into the file system of `folder`. */
-export async function checkFree(folder: string, needed: number): Promise<void> {
+/**
+ * Rejects with STORE_FULL when `needed` bytes do not fit into the file system of `folder`; answers how many more
+ * than these do.
+ */
+export async function checkFree(folder: string, needed: number): Promise<number> {
   const free = await freeBytes(folder);
   if (needed > free) throw failure('STORE_FULL', { folder, needed, free });
+  return free - needed;
+}
+
+/** Bytes after which the room is looked at again, at the most, while nobody knows how many come. */
+const lookEvery = 64 * 1024 * 1024;
+
+/**
+ * Looks at the room while bytes come of which nobody knows how many: the less room is left the more often, since
+ * others write at the same time.
+ */
+export class Watch {
+  readonly #look: (bytes: number) => Promise<number>;
+  #trusted = 0;
+
+  /** `look` rejects when so many more bytes are too many, and answers how many more than these fit. */
+  constructor(look: (bytes: number) => Promise<number>) {
+    this.#look = look;
+  }
+
+  /** `bytes` are about to be written. Rejects as `look` does. */
+  async take(bytes: number): Promise<void> {
+    if (bytes > this.#trusted) this.#trusted = bytes + Math.min(lookEvery, (await this.#look(bytes)) / 4);
+    this.#trusted -= bytes;
+  }
 }

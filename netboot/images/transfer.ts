@@ -1,21 +1,16 @@
-/**
- * One file on its way from a server into the cache. Those who wait for its bytes read them while they come; the last
- * of them only once the digest of all is right, so that nobody can take a wrong file for a finished one.
- */
-import { createHash, type Hash } from 'node:crypto';
+/** One file on its way from a server into the cache, verified; readers see it as `Incoming`. */
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { redacted } from '../../shared/address.ts';
 import { Failure, failure } from '../../shared/failure.ts';
-import type { Content } from '../http/file.ts';
+import { FollowedDigest } from './digest.ts';
+import type { Incoming } from './incoming.ts';
 import type { Origin } from './manifest.ts';
 import { piecesOf } from './pieces.ts';
 import { openRemote } from './remote.ts';
-import { checkFree, freeBytes } from './room.ts';
+import { checkFree, freeBytes, Watch } from './room.ts';
 import { codeOf, problemOf } from './words.ts';
 
-/** Bytes at the end that are held back until the whole is verified. */
-const heldBack = 64 * 1024;
 const mostAttempts = 6;
 
 export interface TransferOptions {
@@ -26,6 +21,8 @@ export interface TransferOptions {
   readonly sha256: string | null;
   /** Null when nobody knows. */
   readonly size: number | null;
+  /** Rejects when a file of so many bytes is more than the images may take; answers how many more it may have. */
+  readonly admit?: (bytes: number) => Promise<number>;
   readonly signal: AbortSignal;
   readonly progress: (done: number, total: number | null) => void;
   /** Milliseconds before the second attempt; doubled for each further one. */
@@ -33,143 +30,13 @@ export interface TransferOptions {
   readonly idle?: number;
 }
 
-type State =
-  | { readonly kind: 'waiting' }
-  | { readonly kind: 'coming' }
-  | { readonly kind: 'verified' }
-  | { readonly kind: 'failed'; readonly error: unknown };
-
-/** What readers see of a transfer; it may be there before anything came. */
-export class Incoming {
-  readonly sha256: string | null;
-  total: number | null;
-  /** Grows when everything begins anew: what was read before is void then. */
-  generation = 0;
-  #available = 0;
-  #state: State = { kind: 'waiting' };
-  #partial: string | null = null;
-  #waiters: (() => void)[] = [];
-
-  constructor(sha256: string | null, total: number | null) {
-    this.sha256 = sha256;
-    this.total = total;
-  }
-
-  begin(partial: string): void {
-    this.#partial = partial;
-    this.#state = { kind: 'coming' };
-    this.#wake();
-  }
-
-  advance(available: number, total: number | null): void {
-    if (available < this.#available) this.generation++;
-    this.#available = available;
-    this.total = total ?? this.total;
-    this.#wake();
-  }
-
-  /** `path` is where the whole lies now. */
-  succeed(path: string, size: number): void {
-    this.#partial = path;
-    this.#available = size;
-    this.total = size;
-    this.#state = { kind: 'verified' };
-    this.#wake();
-  }
-
-  fail(error: unknown): void {
-    this.#state = { kind: 'failed', error };
-    this.#wake();
-  }
-
-  /** Resolves when the length is known or will never be; rejects when the transfer failed. */
-  async ready(signal: AbortSignal): Promise<void> {
-    while (
-      this.#state.kind === 'waiting' ||
-      (this.#state.kind === 'coming' && this.total === null && this.#available === 0)
-    )
-      await this.#change(signal);
-    if (this.#state.kind === 'failed') throw this.#state.error;
-  }
-
-  /** The bytes as a content that can be sent while they come. */
-  content(): Content {
-    const generation = this.generation;
-    let file: FileHandle | null = null;
-    const size = this.total;
-    return {
-      size,
-      modified: null,
-      etags: this.sha256 === null ? [] : [`"${this.sha256}"`],
-      sha256: this.sha256,
-      read: async (into, position, signal) => {
-        const count = await this.#wait(position, into.length, generation, signal);
-        if (count === 0) return 0;
-        file ??= await this.#open(signal);
-        const { bytesRead } = await file.read(into, 0, count, position);
-        if (this.generation !== generation) throw begunAnew();
-        return bytesRead;
-      },
-      close: async () => {
-        await file?.close();
-        file = null;
-      },
-    };
-  }
-
-  /** How many bytes at `position` may be read, 0 at the end. */
-  async #wait(position: number, most: number, generation: number, signal: AbortSignal): Promise<number> {
-    for (;;) {
-      signal.throwIfAborted();
-      if (this.generation !== generation) throw begunAnew();
-      if (this.#state.kind === 'failed') throw this.#state.error;
-      const verified = this.#state.kind === 'verified';
-      const shown = verified ? this.#available : this.#available - heldBack;
-      if (position < shown) return Math.min(most, shown - position);
-      if (verified) return 0;
-      await this.#change(signal);
-    }
-  }
-
-  async #open(signal: AbortSignal): Promise<FileHandle> {
-    for (;;) {
-      if (this.#partial === null) throw new Error('nothing came yet');
-      const path = this.#partial;
-      try {
-        return await open(path, 'r');
-      } catch (error) {
-        // Between getting its final name and telling of it.
-        if (codeOf(error) !== 'ENOENT') throw error;
-        if (this.#partial === path && this.#state.kind === 'coming') await this.#change(signal);
-        else if (this.#partial === path) throw error;
-      }
-    }
-  }
-
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const wake = (): void => {
-        signal.removeEventListener('abort', stop);
-        resolve();
-      };
-      const stop = (): void => {
-        this.#waiters = this.#waiters.filter((waiter) => waiter !== wake);
-        reject(signal.reason);
-      };
-      if (signal.aborted) return reject(signal.reason);
-      signal.addEventListener('abort', stop, { once: true });
-      this.#waiters.push(wake);
-    });
-  }
-
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const wake of waiters) wake();
-  }
-}
-
-const begunAnew = () => new Error('the transfer began anew');
+/** Failures after which what is there is of no use, or has no room. */
+const hopeless: ReadonlySet<string> = new Set([
+  'DIGEST_MISMATCH',
+  'SOURCE_LENGTH',
+  'STORE_FULL',
+  'STORE_QUOTA',
+]);
 
 export interface Transferred {
   readonly sha256: string;
@@ -184,10 +51,11 @@ export interface Transferred {
 export async function transfer(options: TransferOptions, incoming: Incoming): Promise<Transferred> {
   const handle = await open(options.partial, 'a+', 0o644);
   try {
-    return await new Transfer(options, incoming, handle).run();
+    const running = new Transfer(options, incoming, handle);
+    return await running.run().finally(() => running.end());
   } catch (error) {
     const code = error instanceof Failure ? error.code : null;
-    if (code === 'DIGEST_MISMATCH' || code === 'SOURCE_LENGTH' || code === 'STORE_FULL') {
+    if (code !== null && hopeless.has(code)) {
       await rm(options.partial, { force: true });
     }
     throw error;
@@ -200,7 +68,8 @@ class Transfer {
   readonly #options: TransferOptions;
   readonly #incoming: Incoming;
   readonly #handle: FileHandle;
-  #hash: Hash = createHash('sha256');
+  #digest: FollowedDigest;
+  readonly #watch: Watch;
   #done = 0;
   #etag: string | null = null;
   /** Bytes that an earlier run of the program left, which may be of another version. */
@@ -210,6 +79,12 @@ class Transfer {
     this.#options = options;
     this.#incoming = incoming;
     this.#handle = handle;
+    this.#digest = new FollowedDigest(handle.fd);
+    this.#watch = new Watch((bytes) => this.#admit(bytes));
+  }
+
+  end(): Promise<void> {
+    return this.#digest.close();
   }
 
   async run(): Promise<Transferred> {
@@ -218,7 +93,7 @@ class Transfer {
     this.#tell(this.#options.size);
     for (;;) {
       await this.#fetchAll();
-      const sha256 = this.#hash.copy().digest('hex');
+      const sha256 = await this.#digest.digest(this.#options.signal);
       const expected = this.#options.sha256;
       if (expected === null || sha256 === expected) {
         await this.#handle.sync();
@@ -242,16 +117,15 @@ class Transfer {
     if (size === 0) return;
     // Without a digest to check against in the end, nothing proves that the rest belongs to it.
     if (this.#options.sha256 === null || (expected !== null && size > expected)) return this.#startOver();
-    for await (const piece of piecesOf(this.#handle, this.#options.signal)) {
-      this.#hash.update(piece);
-      this.#done += piece.length;
-    }
-    this.#inherited = this.#done;
+    await this.#digest.begin(size, this.#options.signal);
+    this.#done = size;
+    this.#inherited = size;
   }
 
   async #startOver(): Promise<void> {
+    await this.#digest.close();
     await this.#handle.truncate(0);
-    this.#hash = createHash('sha256');
+    this.#digest = new FollowedDigest(this.#handle.fd);
     this.#done = 0;
     this.#inherited = 0;
     this.#etag = null;
@@ -329,14 +203,21 @@ class Transfer {
     }
   }
 
+  /** Whether so many more bytes have room; answers how many more than these have. */
+  async #admit(bytes: number): Promise<number> {
+    const { folder, admit } = this.#options;
+    const left = await checkFree(folder, bytes);
+    return Math.min(left, (await admit?.(this.#done + bytes)) ?? left);
+  }
+
   /** Checks a length that the source told, and whether there is room for it. */
   async #expect(total: number | null): Promise<void> {
-    const { size, folder } = this.#options;
+    const { size } = this.#options;
     if (size !== null && total !== null && size !== total) {
       throw failure('SOURCE_LENGTH', { url: this.#shown, expected: size, actual: total });
     }
     const all = total ?? size;
-    if (all !== null) await checkFree(folder, all - this.#done);
+    if (all !== null) await this.#admit(Math.max(0, all - this.#done));
     this.#tell(all);
   }
 
@@ -350,7 +231,7 @@ class Transfer {
         actual: this.#done + piece.length,
       });
     }
-    this.#hash.update(piece);
+    if (total === null) await this.#watch.take(piece.length);
     try {
       for (let written = 0; written < piece.length; ) {
         written += (await this.#handle.write(piece, written, piece.length - written)).bytesWritten;
@@ -366,6 +247,7 @@ class Transfer {
         error,
       );
     }
+    this.#digest.wrote(piece);
     this.#done += piece.length;
     this.#tell(total);
   }

@@ -305,6 +305,24 @@ test('an address without a digest is fetched by name, and learns its digest', as
   assert.deepEqual([row?.name, row?.sha256, row?.cached], ['rolling.img', sha256(bytes), true]);
 });
 
+test('a download whose length nobody told in time never takes more than the quota', async (context) => {
+  const appliance = await startTestAppliance(context, { config: { imageQuotaBytes: 1_000_000 } });
+  const source = await startSource(context);
+  for (const [name, file] of [
+    ['told.img', { bytes: noise(1_500_000, 1) }],
+    ['untold.img', { bytes: noise(1_500_000, 2), chunked: true }],
+  ] as const) {
+    source.files.set(`/${name}`, file);
+    // The catalog knows an address and nothing else.
+    await writeManifest(appliance, entry(name, `${source.url}/${name}`, sha256(file.bytes)));
+    await value(post(appliance, '/catalog/downloads', { name }), 202);
+    const { status, error } = (await settled(appliance, name)) ?? {};
+    assert.equal(status, 'failed', name);
+    assert.match(String(error), /1000000|1\.0 MB|1 MB|quota/i, name);
+    assert.deepEqual(await readdir(cacheOf(appliance)), [], name);
+  }
+});
+
 test('the image of a machine is fetched as soon as the machine boots', async (context) => {
   const appliance = await startTestAppliance(context);
   const source = await startSource(context);
