@@ -30,7 +30,7 @@ export const defaults: FlashOptions = {
 const slotsPerFurtherDisk = 2;
 /** Where unpacking takes long, every disk keeps up with less, and the unpackers need the memory themselves. */
 const slowRooms = new Map([
-  ['bz2', { slotBytes: 1 << 20, slots: 4 }],
+  ['bz2', { slotBytes: 1 << 20, slots: 3 }],
   ['xz', { slotBytes: 2 << 20, slots: 4 }],
 ]);
 const slowRoom = ({ reading }: FlashPlan) =>
