@@ -1,5 +1,6 @@
 /** A file as a transfer reads it. */
 import { type FileHandle, open } from 'node:fs/promises';
+import { readCached } from '../system/cached.ts';
 
 export interface TftpFile {
   readonly size: number;
@@ -19,9 +20,11 @@ export function fileOfBytes(bytes: Uint8Array): TftpFile {
   };
 }
 
-const ahead = 1 << 20;
+/** Bytes that are read at once: of what lies in memory, which takes no wait, and of what lies on the disk. */
+const near = 128 << 10;
+const far = 1 << 20;
 
-/** A file that is too large to keep: it is read in pieces of 1 MiB that are read ahead. */
+/** A file that is too large to keep: it is read in pieces. */
 export async function fileOfPath(path: string): Promise<TftpFile & { readonly changed: number }> {
   const handle = await open(path, 'r');
   try {
@@ -42,6 +45,8 @@ class Piecewise implements TftpFile {
   #piece: Uint8Array = new Uint8Array(0);
   #closed = false;
   #reading: Promise<unknown> = Promise.resolve();
+  /** Reused for every piece that lies in memory. */
+  #memory: Buffer | null = null;
 
   constructor(handle: FileHandle, size: number, changed: number) {
     this.changed = changed;
@@ -54,9 +59,23 @@ class Piecewise implements TftpFile {
     const from = offset - this.#start;
     if (from >= 0 && stop - this.#start <= this.#piece.length)
       return this.#piece.subarray(from, stop - this.#start);
-    const task = this.#fill(offset, Math.max(ahead, length), stop - offset);
+    const now = this.#now(offset, stop - offset);
+    if (now !== null) return now;
+    const task = this.#fill(offset, Math.max(far, length), stop - offset);
     this.#reading = task.catch(() => undefined);
     return task;
+  }
+
+  #now(offset: number, needed: number): Uint8Array | null {
+    if (needed <= 0 || needed > near) return null;
+    this.#memory ??= Buffer.allocUnsafeSlow(near);
+    // While it is filled it holds nothing.
+    this.#piece = new Uint8Array(0);
+    const count = readCached(this.#handle.fd, this.#memory, offset) ?? 0;
+    if (count < needed) return null;
+    this.#start = offset;
+    this.#piece = this.#memory.subarray(0, Math.min(count, this.size - offset));
+    return this.#piece.subarray(0, needed);
   }
 
   async #fill(offset: number, wanted: number, needed: number): Promise<Uint8Array> {

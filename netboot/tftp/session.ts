@@ -40,6 +40,8 @@ const mostStrangers = 16;
 /** Most segments and bytes of one long datagram (UDP_MAX_SEGMENTS and the length field). */
 const mostSegments = 64;
 const longestDatagram = 65_000;
+/** Datagrams whose memory waits to be used again. */
+const mostSpare = 4;
 
 export class Session {
   readonly peer: Endpoint;
@@ -59,6 +61,8 @@ export class Session {
   #finished = false;
   /** Counts changes, so that blocks that were read from a disk for an old state are not sent. */
   #generation = 0;
+  /** Memory of long datagrams that were sent; a new one for each window costs more than filling it. */
+  readonly #spare: Buffer[] = [];
 
   constructor(
     peer: Endpoint,
@@ -196,7 +200,10 @@ export class Session {
     const { blockSize, rollover } = this.transfer.agreement;
     const start = (from - first) * blockSize;
     const stop = Math.min((to - first + 1) * blockSize, bytes.length);
-    const whole = Buffer.allocUnsafe(stop - start + 4 * (to - from + 1));
+    const length = stop - start + 4 * (to - from + 1);
+    // What is told may be kept by who hears it.
+    const spare = this.#told < mostTold ? null : this.#memory(length);
+    const whole = spare?.subarray(0, length) ?? Buffer.allocUnsafe(length);
     for (let block = from; block <= to; block += 1) {
       const at = (block - from) * (blockSize + 4);
       writeDataHeader(whole, at, wireNumber(block, rollover));
@@ -205,11 +212,17 @@ export class Session {
       if (this.#told < mostTold) this.#tell(whole.subarray(at, at + blockSize + 4), false);
     }
     this.outlet.socket.send(whole, this.peer.port, this.peer.address, (error) => {
+      if (spare !== null && this.#spare.length < mostSpare) this.#spare.push(spare);
       // A network card that leaves checksums to the CPU refuses long datagrams: one by one from now on.
       if (!error || this.#closed) return;
       this.outlet.segment = false;
       for (let block = from; block <= to; block += 1) this.#one(block, first, bytes);
     });
+  }
+
+  #memory(length: number): Buffer {
+    const found = this.#spare.pop();
+    return found !== undefined && found.length >= length ? found : Buffer.allocUnsafeSlow(length);
   }
 
   #send(bytes: Uint8Array): void {
