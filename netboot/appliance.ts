@@ -20,9 +20,11 @@ import { sqliteMachines } from './machines/store.ts';
 import { Tickets } from './machines/tickets.ts';
 import { Metrics } from './metrics.ts';
 import { coreReadiness } from './readiness.ts';
+import { rolloutsPart } from './rollouts/part.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
 import { holdState } from './store/lock.ts';
+import { type Restored, restoreOrdered } from './store/restoring.ts';
 import { storyPart } from './story/part.ts';
 import { tasksPart } from './tasks/part.ts';
 import { Tasks } from './tasks/tasks.ts';
@@ -43,7 +45,15 @@ export type PartStarter = (
 ) => Promise<Part | null> | Part | null;
 
 /** What is started after HTTP, in this order, and closed in the opposite one. */
-const parts: readonly PartStarter[] = [upkeepPart, bootFilesPart, storyPart, dhcpPart, tftpPart, tasksPart];
+const parts: readonly PartStarter[] = [
+  upkeepPart,
+  bootFilesPart,
+  storyPart,
+  dhcpPart,
+  tftpPart,
+  tasksPart,
+  rolloutsPart,
+];
 
 export interface ApplianceOptions {
   readonly config: Config;
@@ -51,6 +61,8 @@ export interface ApplianceOptions {
   readonly clock?: () => number;
   /** Takes each line of the log. */
   readonly write?: (line: string) => void;
+  /** Called when it wishes to be closed and started anew, at most once. */
+  readonly onStartAnew?: () => void;
 }
 
 export interface Appliance {
@@ -86,9 +98,11 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   try {
     const ending = new AbortController();
     closers.push(holdState(config.stateDir));
+    const restored = restoreOrdered(config.stateDir, clock());
     const certificate = await certificateOf(config, clock);
-    const services = makeServices(config, log, clock, ending.signal, certificate?.fingerprint ?? null);
+    const services = makeServices(options, log, clock, ending.signal, certificate?.fingerprint ?? null);
     closers.push(() => services.database.close());
+    if (restored !== null) await tellRestored(services, restored);
     const firstPassword = await services.access.prepare();
     await services.images.start();
     closers.push(() => services.images.close());
@@ -113,8 +127,17 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
   }
 }
 
+async function tellRestored({ events, log }: Services, restored: Restored): Promise<void> {
+  const { order, info, failure: problem } = restored;
+  const summary = problem === null ? 'A backup was restored.' : `Nothing was restored: ${problem.message}`;
+  const kind = problem === null ? 'settings.restored' : 'settings.restore-failed';
+  log[problem === null ? 'warn' : 'error']('restore', { summary });
+  const details = problem === null ? { version: info?.version } : { code: problem.code };
+  await events.record({ kind, subject: ['settings', 'restore'], ...order, summary, details });
+}
+
 function makeServices(
-  config: Config,
+  { config, onStartAnew }: ApplianceOptions,
   log: Log,
   clock: () => number,
   ending: AbortSignal,
@@ -152,8 +175,18 @@ function makeServices(
     live,
     fingerprint: () => fingerprint,
     ending,
+    startAnew: onceOnly(onStartAnew),
     metrics: makeMetrics(machines, hub),
     readiness: coreReadiness(config, database, live),
+  };
+}
+
+function onceOnly(work: (() => void) | undefined): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    work?.();
   };
 }
 

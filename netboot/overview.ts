@@ -39,12 +39,12 @@ export async function overviewOf({ machines, images, clock }: Services): Promise
 
 const isUsable = ({ sha256 }: UnifiedImage) => sha256 !== null;
 
-/** Every setting as it is in force; secrets are told as set or not. */
-export function settingRows(config: Config): SettingRow[] {
+/** Every setting as it is in force, `changed` since the start included; secrets are told as set or not. */
+export function settingRows(config: Config, changed: Partial<Config> = {}): SettingRow[] {
   return settingNames.map((name) => {
     const setting = settings[name];
     const secret = 'secret' in setting && setting.secret === true;
-    const value = config[name];
+    const value = changed[name] ?? config[name];
     const usual = JSON.stringify(value) === JSON.stringify(setting.fallback({ stateDir: config.stateDir }));
     return {
       name: keyOf(name),

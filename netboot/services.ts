@@ -50,6 +50,8 @@ export interface Services {
   readonly fingerprint: () => string | null;
   /** Aborted when the appliance begins to close: streams end, transfers park. */
   readonly ending: AbortSignal;
+  /** Asks whoever runs the appliance to end it and to start it anew. */
+  readonly startAnew: () => void;
   readonly metrics: Metrics;
   /** Any part may add what it needs to be ready. */
   readonly readiness: (() => Readiness | Promise<Readiness>)[];

@@ -6,6 +6,7 @@ import type { Loaded } from '../config/load.ts';
 import { Desktop } from '../desktop/conversation.ts';
 import { openDesktopSocket } from '../desktop/socket.ts';
 import { version } from '../version.ts';
+import { Again } from './again.ts';
 
 /** Runs the appliance until the app says stop, the app is gone, SIGINT or SIGTERM. */
 export async function desktop({ config }: Loaded): Promise<ExitCode> {
@@ -13,14 +14,14 @@ export async function desktop({ config }: Loaded): Promise<ExitCode> {
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
   process.stdout.write(desktopLine({ kind: 'begun', pid: process.pid }));
-  const appliance = await startAppliance({ config });
-  const { access, log } = appliance.services;
+  const again = new Again(config);
+  let appliance = await again.start(startAppliance);
   const port = appliance.listening.find(({ secure, plane }) => !secure && plane === 'all')?.port ?? 0;
   let stop = () => {};
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  const stopped = new Promise<'stop'>((resolve) => {
+    stop = () => resolve('stop');
   });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
   process.on('SIGHUP', () => {});
   const people = new Desktop({
     listening: (stay) => ({
@@ -33,14 +34,18 @@ export async function desktop({ config }: Loaded): Promise<ExitCode> {
       mode: config.dhcp,
       imageFolder: config.imageRoot,
     }),
-    openSession: () => access.openSession('127.0.0.1'),
-    newPassword: () => access.renewPassword('127.0.0.1'),
+    openSession: () => appliance.services.access.openSession('127.0.0.1'),
+    newPassword: () => appliance.services.access.renewPassword('127.0.0.1'),
     stop,
   });
   const closeSocket = await openDesktopSocket(config.stateDir, (socket) => people.accept(socket));
-  if (closeSocket === null) log.warn('desktop', { problem: 'the path of the state directory is too long' });
+  if (closeSocket === null)
+    appliance.services.log.warn('desktop', { problem: 'the path of the state directory is too long' });
   people.join(process.stdin, process.stdout);
-  await stopped;
+  while ((await Promise.race([stopped, again.wished])) === 'again') {
+    await appliance.close();
+    appliance = await again.start(startAppliance);
+  }
   await closeSocket?.();
   await appliance.close();
   process.stdin.destroy();

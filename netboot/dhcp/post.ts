@@ -143,6 +143,7 @@ export class Post {
       problem: null,
       code: null,
       advice: null,
+      details: {},
       addresses: addressesText(place.addresses).split(', '),
       foreign: [...foreign].map(([address, at]) => ({ address, at })),
       received,

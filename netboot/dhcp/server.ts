@@ -286,6 +286,7 @@ export class DhcpServer {
             problem: problem?.message ?? null,
             code: problem?.code ?? null,
             advice: problem?.advice ?? null,
+            details: problem?.details ?? {},
             addresses: [],
             foreign: [],
             received: 0,

@@ -14,6 +14,7 @@ export type SubjectKind =
   | 'audit'
   | 'network'
   | 'job'
+  | 'rollout'
   | 'task';
 
 export interface NewEvent {

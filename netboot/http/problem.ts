@@ -33,6 +33,8 @@ export interface ProblemBody {
   readonly detail: string | readonly Fault[];
   readonly code?: string;
   readonly advice?: string;
+  /** What the sentence speaks of, for pages that say it in another language. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export interface Told {
@@ -48,7 +50,8 @@ export function tell(error: unknown): Told {
   if (error instanceof Problem)
     return { status: error.status, body: { detail: error.detail }, headers: error.headers, ours: false };
   if (error instanceof Failure && error.code !== 'INTERNAL') {
-    const body = { detail: error.message, code: error.code, advice: error.advice };
+    const { message: detail, code, advice, details } = error;
+    const body = { detail, code, advice, details };
     // 502, 503 and 507 speak of what lies around the appliance: a server, its load, its disk.
     return { status: error.httpStatus, body, headers: {}, ours: error.httpStatus === 500 };
   }

@@ -72,27 +72,30 @@ export class Machines {
 
   /** One action on many machines, all in one transaction or none. */
   act(macs: readonly string[] | null, body: MachineAction, author: Author): Promise<BulkResult> {
-    return this.#needs.database.write(() => {
-      const limit = body.limit ?? this.#needs.config.bulkLimit;
-      const { found, skipped } = this.#selected(macs, body);
-      if (found.length > limit) {
-        const problem = `${found.length} machines are meant, and the limit is ${limit}; nothing was changed`;
-        throw new Problem(409, problem);
+    return this.#needs.database.write(() => this.actInside(macs, body, author));
+  }
+
+  /** As `act`, inside a write. */
+  actInside(macs: readonly string[] | null, body: MachineAction, author: Author): BulkResult {
+    const limit = body.limit ?? this.#needs.config.bulkLimit;
+    const { found, skipped } = this.#selected(macs, body);
+    if (found.length > limit) {
+      const problem = `${found.length} machines are meant, and the limit is ${limit}; nothing was changed`;
+      throw new Problem(409, problem);
+    }
+    const done: string[] = [];
+    for (const record of found) {
+      const image = body.image_sha256 === undefined ? record.imageSha256 : body.image_sha256;
+      if (body.action === 'arm' && image === null) {
+        skipped.push({ mac: record.mac, reason: 'no image is bound' });
+        continue;
       }
-      const done: string[] = [];
-      for (const record of found) {
-        const image = body.image_sha256 === undefined ? record.imageSha256 : body.image_sha256;
-        if (body.action === 'arm' && image === null) {
-          skipped.push({ mac: record.mac, reason: 'no image is bound' });
-          continue;
-        }
-        done.push(record.mac);
-        if (body.dry_run === true) continue;
-        if (body.action === 'delete') this.#deleteInside(record, author);
-        else this.#saveInside(record.mac, record, bulkChange(record, body), 'patch', author);
-      }
-      return { matched: found.length, changed: done, skipped };
-    });
+      done.push(record.mac);
+      if (body.dry_run === true) continue;
+      if (body.action === 'delete') this.#deleteInside(record, author);
+      else this.#saveInside(record.mac, record, bulkChange(record, body), 'patch', author);
+    }
+    return { matched: found.length, changed: done, skipped };
   }
 
   /** Ends silences that are too long. Answers how many machines that were. */

@@ -1,4 +1,4 @@
-/** The state in one file: a SQLite database with the version of its schema, and the keys of our own CA. */
+/** The state in one file: a SQLite database with the version of its schema, the keys of our own CA, and what DHCP keeps. */
 import {
   closeSync,
   copyFileSync,
@@ -22,7 +22,7 @@ import type { Migration } from './migration.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
 
 /** Files beside the database that cannot be made again. */
-const files = ['tls/ca.pem', 'tls/ca.key'] as const;
+const files = ['tls/ca.pem', 'tls/ca.key', 'dhcp/settings.json', 'dhcp/leases.journal'] as const;
 
 export interface BackupInfo {
   readonly path: string;
@@ -92,51 +92,63 @@ export function restore(
 ): BackupInfo {
   const release = holdState(stateDir);
   try {
-    const version = checkBackup(source, migrations);
-    const target = databasePath(stateDir);
-    const partial = `${target}.partial`;
-    rmSync(partial, { force: true });
-    keepPrivate(partial);
-    const connection = new DatabaseSync(source, { readOnly: true });
-    let kept: { readonly name: string; readonly content: Uint8Array }[];
-    try {
-      connection.prepare('VACUUM INTO ?').run(partial);
-      kept = connection
-        .prepare('SELECT name, content FROM backup_files')
-        .all()
-        .map(({ name, content }) => ({ name: String(name), content: content as Uint8Array }));
-    } finally {
-      connection.close();
-    }
-    const copy = new DatabaseSync(partial);
-    copy.exec('DROP TABLE backup_info; DROP TABLE backup_files');
-    copy.close();
-    if (existsSync(target)) {
-      const old = join(stateDir, 'backups', `before-restore-${now}.db`);
-      makeStateFolder(dirname(old));
-      keepPrivate(target);
-      // What the old one has in its journal belongs into the file that is kept.
-      const current = new DatabaseSync(target);
-      const busy = Object.values(current.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() ?? {})[0];
-      current.close();
-      if (Number(busy) !== 0) throw failure('STATE_BUSY', { path: stateDir });
-      keepAs(target, old);
-    }
-    for (const ending of ['-wal', '-shm']) rmSync(target + ending, { force: true });
-    // One step: whenever this is killed, there is the old state or the new one.
-    sync(partial);
-    renameSync(partial, target);
-    sync(stateDir);
-    for (const { name, content } of kept) {
-      if (!(files as readonly string[]).includes(name)) continue;
-      const path = join(stateDir, name);
-      makeStateFolder(dirname(path), 0o700);
-      writeFileSync(path, content, { mode: 0o600 });
-    }
-    return { path: target, bytes: statSync(target).size, version };
+    return restoreHeld(stateDir, source, now, migrations);
   } finally {
     release();
   }
+}
+
+/** As `restore`, for whoever holds the state. */
+export function restoreHeld(
+  stateDir: string,
+  source: string,
+  now: number,
+  migrations: readonly Migration[] = allMigrations,
+): BackupInfo {
+  const version = checkBackup(source, migrations);
+  const target = databasePath(stateDir);
+  const partial = `${target}.partial`;
+  rmSync(partial, { force: true });
+  keepPrivate(partial);
+  const connection = new DatabaseSync(source, { readOnly: true });
+  let kept: { readonly name: string; readonly content: Uint8Array }[];
+  try {
+    connection.prepare('VACUUM INTO ?').run(partial);
+    kept = connection
+      .prepare('SELECT name, content FROM backup_files')
+      .all()
+      .map(({ name, content }) => ({ name: String(name), content: content as Uint8Array }));
+  } finally {
+    connection.close();
+  }
+  const copy = new DatabaseSync(partial);
+  copy.exec('DROP TABLE backup_info; DROP TABLE backup_files');
+  copy.close();
+  if (existsSync(target)) {
+    const old = join(stateDir, 'backups', `before-restore-${now}.db`);
+    makeStateFolder(dirname(old));
+    keepPrivate(target);
+    // What the old one has in its journal belongs into the file that is kept.
+    const current = new DatabaseSync(target);
+    const busy = Object.values(current.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() ?? {})[0];
+    current.close();
+    if (Number(busy) !== 0) throw failure('STATE_BUSY', { path: stateDir });
+    keepAs(target, old);
+  }
+  for (const ending of ['-wal', '-shm']) rmSync(target + ending, { force: true });
+  // One step: whenever this is killed, there is the old state or the new one.
+  sync(partial);
+  renameSync(partial, target);
+  sync(stateDir);
+  for (const { name, content } of kept) {
+    if (!(files as readonly string[]).includes(name)) continue;
+    const path = join(stateDir, name);
+    makeStateFolder(dirname(path), 0o700);
+    writeFileSync(`${path}.restored`, content, { mode: 0o600 });
+    sync(`${path}.restored`);
+    renameSync(`${path}.restored`, path);
+  }
+  return { path: target, bytes: statSync(target).size, version };
 }
 
 /** Gives a file a second name; a copy where the file system knows only one. */
@@ -161,7 +173,8 @@ function sync(path: string): void {
   }
 }
 
-function checkBackup(source: string, migrations: readonly Migration[]): number {
+/** Version of the schema of the backup `source`. Failures: BACKUP_REFUSED, STATE_NEWER. */
+export function checkBackup(source: string, migrations: readonly Migration[] = allMigrations): number {
   const refuse = (problem: string, cause?: unknown) =>
     failure('BACKUP_REFUSED', { path: source, problem }, cause);
   if (!existsSync(source)) throw refuse('there is no such file');

@@ -1,6 +1,7 @@
 /** TFTP as a part of the appliance: on every interface where DHCP answers, following its settings while it runs. */
 import { readFileSync } from 'node:fs';
-import { asFailure } from '../../shared/failure.ts';
+import type { TftpState } from '../../shared/contract/dhcp.ts';
+import { asFailure, type Failure } from '../../shared/failure.ts';
 import type { Part } from '../appliance.ts';
 import { isTftpScript } from '../boot/files.ts';
 import { bootFilesOf } from '../boot/part.ts';
@@ -15,7 +16,7 @@ import type { Who } from '../story/step.ts';
 import { handedSockets } from '../system/handed.ts';
 import { witnessOf } from '../witness.ts';
 import type { TftpFile } from './file.ts';
-import { type OpenSocket, type TftpCounts, TftpServer } from './server.ts';
+import { type OpenSocket, TftpServer } from './server.ts';
 import { socketsOn } from './socket.ts';
 
 /** How often the interfaces are looked at, in milliseconds. */
@@ -24,6 +25,12 @@ const looking = 500;
 const headers = 32;
 const usualMtu = 1500;
 const limits = { windowSize: 64, windowBytes: 128 << 10 };
+
+const sound = { problem: null, code: null, advice: null, details: {} } as const;
+const none = {
+  ...{ running: 0, done: 0, probes: 0, failed: 0, refused: 0 },
+  ...{ busy: 0, foreign: 0, malformed: 0, bytes: 0 },
+} as const;
 
 interface Place {
   readonly key: string;
@@ -51,8 +58,8 @@ export class Tftp implements Part {
   readonly name = 'tftp';
   readonly #services: Services;
   readonly #port: number;
-  readonly #servers = new Map<string, TftpServer>();
-  readonly #problems = new Map<string, string>();
+  readonly #servers = new Map<string, { readonly device: string; readonly server: TftpServer }>();
+  readonly #problems = new Map<string, { readonly place: Place; readonly failure: Failure }>();
   readonly #timer: NodeJS.Timeout;
   readonly #handed = new Map(handedSockets(process.env, process.pid));
   #turn: Promise<void> = Promise.resolve();
@@ -62,15 +69,25 @@ export class Tftp implements Part {
     this.#services = services;
     this.#port = bootPortOf(listening);
     services.readiness.push(() => {
-      const reason = [...this.#problems.values()][0] ?? null;
+      const reason = [...this.#problems.values()][0]?.failure.message ?? null;
       return { name: 'tftp', ok: reason === null, reason };
     });
     this.#timer = setInterval(() => this.look(), looking).unref();
   }
 
-  /** Where it serves, with its counts. */
-  states(): readonly { readonly address: string; readonly port: number; readonly counts: TftpCounts }[] {
-    return [...this.#servers.values()].map((server) => ({ ...server.local, counts: server.counts() }));
+  /** Where it serves, with its counts, and where it can not. */
+  states(): readonly TftpState[] {
+    const serving = [...this.#servers.values()].map(({ device, server }) => {
+      const { address, port } = server.local;
+      return { interface: device, address, port, ...sound, ...server.counts() };
+    });
+    const broken = [...this.#problems.values()].map(
+      ({ place, failure: { message, code, advice, details } }) => {
+        const { device, address } = place;
+        return { interface: device, address, port: null, problem: message, code, advice, details, ...none };
+      },
+    );
+    return [...serving, ...broken];
   }
 
   /** Opens and closes servers until they are those that the settings of now ask for. */
@@ -86,7 +103,7 @@ export class Tftp implements Part {
   async #follow(): Promise<void> {
     if (this.#closed) return;
     const wanted = this.#wanted();
-    for (const [key, server] of this.#servers) {
+    for (const [key, { server }] of this.#servers) {
       if (wanted.has(key)) continue;
       this.#servers.delete(key);
       await server.close();
@@ -116,7 +133,8 @@ export class Tftp implements Part {
     return places;
   }
 
-  async #open({ key, device, address, allowed }: Place): Promise<void> {
+  async #open(place: Place): Promise<void> {
+    const { key, device, address, allowed } = place;
     const { config, log, clock } = this.#services;
     try {
       const server = await TftpServer.listen({
@@ -131,13 +149,14 @@ export class Tftp implements Part {
         clock,
         open: this.#socketsOn(device),
       });
-      this.#servers.set(key, server);
+      this.#servers.set(key, { device, server });
       this.#problems.delete(key);
       log.info('tftp', { interface: device, address, port: server.local.port });
     } catch (error) {
-      const { message, code } = asFailure(error);
+      const failure = asFailure(error);
+      const { message, code } = failure;
       if (!this.#problems.has(key)) log.error('tftp', { interface: device, code, problem: message });
-      this.#problems.set(key, message);
+      this.#problems.set(key, { place, failure });
     }
   }
 
@@ -169,7 +188,7 @@ export class Tftp implements Part {
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#turn;
-    await Promise.all([...this.#servers.values()].map((server) => server.close()));
+    await Promise.all([...this.#servers.values()].map(({ server }) => server.close()));
     this.#servers.clear();
   }
 }

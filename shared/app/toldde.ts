@@ -1,4 +1,5 @@
 import type { FailureCode } from '../failure.ts';
+import { networkDe } from './toldnetde.ts';
 
 /** What a failure says of itself; a field that it does not have makes its English sentence the better one. */
 type Told = (name: string) => string;
@@ -13,6 +14,7 @@ const unstarted = 'Es wurde nichts gestartet.';
 const admin = 'Fragen Sie, wer diesen Rechner verwaltet.';
 
 export const failuresDe: FailureWords = {
+  ...networkDe,
   PROGRAM_MISSING: [
     (d) => `Das Programm ${d('program')} lässt sich nicht starten: ${d('problem')}.`,
     'Installieren Sie die App neu: Ein Teil von ihr fehlt.',
@@ -205,10 +207,6 @@ export const failuresDe: FailureWords = {
   IMAGE_FOLDER_UNUSABLE: [
     (d) => `In ${d('path')} können keine Abbilder liegen: ${d('problem')}.`,
     'Wählen Sie einen anderen Ordner.',
-  ],
-  PORT_TAKEN: [
-    (d) => `Der ${d('protocol')}-Port ${d('port')} an ${d('address')} ist belegt: ${d('holder')}.`,
-    'Halten Sie jenes Programm an, oder wählen Sie einen anderen Anschluss oder Port.',
   ],
   PORTS_DENIED: [
     () => 'Die Regeln dieses Systems erlauben Ihnen nicht, die Ports für den Netzwerkstart zu öffnen.',

@@ -122,9 +122,10 @@ export const DhcpState = Type.Object({
   mode: DhcpMode,
   /** Why it does not answer, or null when it does. */
   problem: Type.Union([Type.String(), Type.Null()]),
-  /** Code and advice of that problem. */
+  /** Code and advice of that problem, and what its sentence speaks of. */
   code: Type.Union([Type.String(), Type.Null()]),
   advice: Type.Union([Type.String(), Type.Null()]),
+  details: Type.Record(Type.String(), Type.Unknown()),
   addresses: Type.Array(Type.String()),
   /** Other DHCP servers that were seen there, by address. */
   foreign: Type.Array(Type.Object({ address: Type.String(), at: Type.Integer() })),
@@ -137,6 +138,39 @@ export const DhcpState = Type.Object({
   unprobed: Type.Integer(),
 });
 export type DhcpState = Static<typeof DhcpState>;
+
+/** How TFTP is doing on one address. */
+export const TftpState = Type.Object({
+  interface: Type.String(),
+  address: Type.String(),
+  /** Null while it does not serve. */
+  port: Type.Union([Type.Integer(), Type.Null()]),
+  /** Why it does not serve, or null when it does; with code, advice, and what the sentence speaks of. */
+  problem: Type.Union([Type.String(), Type.Null()]),
+  code: Type.Union([Type.String(), Type.Null()]),
+  advice: Type.Union([Type.String(), Type.Null()]),
+  details: Type.Record(Type.String(), Type.Unknown()),
+  /** Transfers that run, ended well, asked for the size only, broke off, and were refused. */
+  running: Type.Integer(),
+  done: Type.Integer(),
+  probes: Type.Integer(),
+  failed: Type.Integer(),
+  refused: Type.Integer(),
+  /** Requests without answer: too many transfers at once, senders of elsewhere, no TFTP at all. */
+  busy: Type.Integer(),
+  foreign: Type.Integer(),
+  malformed: Type.Integer(),
+  /** Bytes that clients acknowledged. */
+  bytes: Type.Integer(),
+});
+export type TftpState = Static<typeof TftpState>;
+
+export const TftpStates = Type.Object({
+  /** False when `--no-tftp` switched it off. */
+  enabled: Type.Boolean(),
+  servers: Type.Array(TftpState),
+});
+export type TftpStates = Static<typeof TftpStates>;
 
 /** A client that is not there. */
 export const DhcpQuestion = Type.Object(
@@ -181,6 +215,14 @@ export const dhcpOperations = operations({
     access: 'read',
     summary: 'How DHCP is doing on each interface, and which other servers were seen there.',
     replies: state,
+  },
+  tftp: {
+    name: 'tftp.states',
+    method: 'GET',
+    path: '/tftp',
+    access: 'read',
+    summary: 'How TFTP is doing on each address, since it was opened.',
+    replies: { 200: { sentence: 'How it is doing.', schema: TftpStates } },
   },
   settings: {
     name: 'dhcp.settings',

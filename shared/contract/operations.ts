@@ -8,6 +8,7 @@ import { imageOperations } from './image.ts';
 import { jobOperations } from './job.ts';
 import { machineOperations } from './machine.ts';
 import type { Operation } from './operation.ts';
+import { rolloutOperations } from './rollout.ts';
 import { storyOperations } from './story.ts';
 import { systemOperations } from './system.ts';
 import { taskOperations } from './task.ts';
@@ -19,6 +20,7 @@ export const operationGroups: readonly {
 }[] = [
   { title: 'Logging in', operations: Object.values(accessOperations) },
   { title: 'Machines', operations: Object.values(machineOperations) },
+  { title: 'Roll-outs', operations: Object.values(rolloutOperations) },
   { title: 'Images', operations: Object.values(imageOperations) },
   { title: 'Jobs', operations: Object.values(jobOperations) },
   { title: 'Tasks', operations: Object.values(taskOperations) },

@@ -62,6 +62,32 @@ export const AuditVerdict = Type.Object({
 });
 export type AuditVerdict = Static<typeof AuditVerdict>;
 
+/** How long events are kept. */
+export const Retention = Type.Object({
+  /** Days; 0 keeps them for ever. */
+  days: Type.Integer(),
+  /** What flags, the environment and bty.toml say. */
+  configured_days: Type.Integer(),
+  /** Somebody said otherwise while the appliance ran. */
+  changed: Type.Boolean(),
+  /** Time of the oldest event, null when there is none. */
+  oldest_at: nullable(Type.String()),
+});
+export type Retention = Static<typeof Retention>;
+
+/** A backup that was sent and waits to be restored. */
+export const RestoreOffer = Type.Object({
+  sha256: Type.String(),
+  /** What made it, as `bty-web 0.1.0`. */
+  program: Type.String(),
+  made_at: Type.String(),
+  /** Of its schema. */
+  version: Type.Integer(),
+  machines: Type.Integer(),
+  events: Type.Integer(),
+});
+export type RestoreOffer = Static<typeof RestoreOffer>;
+
 /** A live system for one architecture, as it lies in the boot directory. */
 export const LiveSystemRow = Type.Object({
   architecture: Type.String(),
@@ -176,5 +202,67 @@ export const systemOperations = operations({
     access: 'admin',
     summary: 'The whole state in one file, for `bty-web restore`. It holds secrets: keep it safe.',
     replies: { 200: { sentence: 'The file.', type: 'application/vnd.sqlite3' } },
+  },
+  retention: {
+    name: 'system.retention',
+    method: 'GET',
+    path: '/settings/retention',
+    access: 'admin',
+    summary: 'How long events are kept.',
+    replies: { 200: { sentence: 'How long.', schema: Retention } },
+  },
+  retain: {
+    name: 'system.retain',
+    method: 'PUT',
+    path: '/settings/retention',
+    access: 'admin',
+    summary: 'Changes how long events are kept, and removes those that are older.',
+    description: '`days: null` goes back to what flags, the environment and bty.toml say.',
+    body: {
+      kind: 'json',
+      schema: Type.Object(
+        { days: nullable(Type.Integer({ minimum: 0, maximum: 36_500 })) },
+        { additionalProperties: false },
+      ),
+    },
+    replies: { 200: { sentence: 'As it is now.', schema: Retention } },
+  },
+  offer: {
+    name: 'system.offer',
+    method: 'PUT',
+    path: '/restore',
+    access: 'admin',
+    summary: 'Takes a backup, and tells what it holds. Nothing is restored yet.',
+    description: 'It waits until it is restored or withdrawn, another one is sent, or the appliance ends.',
+    body: { kind: 'raw' },
+    replies: { 200: { sentence: 'What it holds.', schema: RestoreOffer } },
+  },
+  restore: {
+    name: 'system.restore',
+    method: 'POST',
+    path: '/restore',
+    access: 'admin',
+    summary: 'Puts the backup that waits in the place of the whole state, and starts the appliance anew.',
+    description:
+      'Sessions end, and passwords and tokens are those of the backup. The old state is kept in `backups/`.',
+    body: {
+      kind: 'json',
+      schema: Type.Object(
+        { sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }) },
+        { additionalProperties: false },
+      ),
+    },
+    replies: {
+      202: { sentence: 'The appliance ends and starts anew.' },
+      409: { sentence: 'Another backup waits, or none.' },
+    },
+  },
+  withdraw: {
+    name: 'system.withdraw',
+    method: 'DELETE',
+    path: '/restore',
+    access: 'admin',
+    summary: 'Forgets the backup that waits.',
+    replies: { 204: { sentence: 'None waits.' } },
   },
 });

@@ -60,4 +60,10 @@ export const applianceFailures = {
     (d) => `The backup "${d.path}" cannot be used: ${d.problem}.`,
     'Name another file.',
   ),
+  RESTORE_NOT_OFFERED: entry<{ wanted: string }>(
+    failed,
+    409,
+    (d) => `The backup ${d.wanted.slice(0, 12)} was to be restored, and it is not the one that waits.`,
+    'Send it again, look at what it holds, and restore it then.',
+  ),
 } as const;

@@ -195,6 +195,7 @@ const dhcp = (changes: Partial<DhcpState>): DhcpState => ({
   shed: 0,
   code: null,
   advice: null,
+  details: {},
   unprobed: 0,
   ...changes,
 });

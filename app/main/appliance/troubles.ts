@@ -18,6 +18,8 @@ export const DhcpStates = Type.Array(
     problem: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()]),
     code: Type.Union([Type.String({ pattern: '^[A-Z_]{1,64}$' }), Type.Null()]),
     advice: Type.Union([Type.String({ maxLength: 4096 }), Type.Null()]),
+    /** An older appliance that was left running does not tell them. */
+    details: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   }),
   { maxItems: 64 },
 );
@@ -37,10 +39,10 @@ export function troublesOf(name: string, glimpse: Glimpse, dhcp: DhcpStates): re
 }
 
 function reportsOf(states: DhcpStates): readonly FailureReport[] {
-  return states.flatMap(({ problem, code, advice }) => {
+  return states.flatMap(({ problem, code, advice, details = {} }) => {
     if (problem === null) return [];
     const known = failureCodes.find((name) => name === code) ?? 'INTERNAL';
-    return [{ code: known, message: problem, advice: advice ?? '', details: {} }];
+    return [{ code: known, message: problem, advice: advice ?? '', details }];
   });
 }
 

@@ -3,6 +3,7 @@ import { DhcpReservation, dhcpOperations } from '../../../shared/contract/dhcp.t
 import { failure } from '../../../shared/failure.ts';
 import { explain } from '../../dhcp/explain.ts';
 import { dhcpOf } from '../../dhcp/part.ts';
+import { tftpOf } from '../../tftp/part.ts';
 import { empty, json, serve } from '../route.ts';
 import type { Routes } from '../server.ts';
 
@@ -11,6 +12,10 @@ const normal = (mac: string | undefined) => (mac ?? '').toLowerCase().replaceAll
 
 export const dhcpRoutes: Routes = (app, services) => {
   serve(app, services, dhcpOperations.states, () => json(dhcpOf(services).server.states()));
+  serve(app, services, dhcpOperations.tftp, () => {
+    const tftp = tftpOf(services);
+    return json({ enabled: tftp !== undefined, servers: tftp?.states() ?? [] });
+  });
   serve(app, services, dhcpOperations.settings, () => json(dhcpOf(services).server.current));
   serve(app, services, dhcpOperations.configure, async ({ body, principal, address }) => {
     const dhcp = dhcpOf(services);

@@ -95,7 +95,9 @@ export const eventRoutes: Routes = (app, services) => {
   serve(app, services, eventOperations.stream, (call) => {
     const asked = call.request.headers['last-event-id'] ?? call.query.last_event_id;
     const start = asked === undefined ? Number.NaN : Number(asked);
-    let last = Number.isSafeInteger(start) && start >= 0 ? start : events.lastId();
+    const newest = events.lastId();
+    // An id of the future is one of another state, which a backup has replaced.
+    let last = Number.isSafeInteger(start) && start >= 0 && start <= newest ? start : newest;
     const pending = new Map<string, News>();
     return open(
       call,

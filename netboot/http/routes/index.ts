@@ -9,6 +9,8 @@ import { imageRoutes } from './images.ts';
 import { jobRoutes } from './jobs.ts';
 import { machineRoutes } from './machines.ts';
 import { pxeRoutes } from './pxe.ts';
+import { restoreRoutes } from './restore.ts';
+import { rolloutRoutes } from './rollouts.ts';
 import { storyRoutes } from './story.ts';
 import { systemRoutes } from './system.ts';
 import { taskRoutes } from './tasks.ts';
@@ -16,6 +18,7 @@ import { uiRoutes } from './ui.ts';
 
 export const routes: readonly Routes[] = [
   systemRoutes,
+  restoreRoutes,
   accessRoutes,
   uiRoutes,
   machineRoutes,
@@ -25,6 +28,7 @@ export const routes: readonly Routes[] = [
   bootRoutes,
   jobRoutes,
   taskRoutes,
+  rolloutRoutes,
   dhcpRoutes,
   storyRoutes,
   formRoutes,

@@ -1,6 +1,7 @@
 import { openapi } from '../../../shared/contract/openapi.ts';
 import { systemOperations } from '../../../shared/contract/system.ts';
 import { networkInterfaces } from '../../desktop/interfaces.ts';
+import { changeRetention, retentionDays, retentionOf } from '../../events/retention.ts';
 import { auditOf, backupOf, liveSystemsOf, overviewOf, settingRows } from '../../overview.ts';
 import { json, serve, text } from '../route.ts';
 import type { Routes } from '../server.ts';
@@ -20,7 +21,9 @@ export const systemRoutes: Routes = (app, services, operations) => {
   });
 
   serve(app, services, systemOperations.overview, async () => json(await overviewOf(services)));
-  serve(app, services, systemOperations.settings, () => json(settingRows(services.config)));
+  serve(app, services, systemOperations.settings, () =>
+    json(settingRows(services.config, { retentionDays: retentionDays(services) })),
+  );
   serve(app, services, systemOperations.audit, () => json(auditOf(services)));
   serve(app, services, systemOperations.live, async () => json(await liveSystemsOf(services.config.bootDir)));
   serve(app, services, systemOperations.interfaces, async ({ query }) =>
@@ -30,6 +33,12 @@ export const systemRoutes: Routes = (app, services, operations) => {
     const { bytes, name } = await backupOf(services, actorOf(call), call.address);
     const headers = { 'content-disposition': `attachment; filename="${name}"`, 'cache-control': 'no-store' };
     return text(bytes, 'application/vnd.sqlite3', 200, headers);
+  });
+
+  serve(app, services, systemOperations.retention, () => json(retentionOf(services)));
+  serve(app, services, systemOperations.retain, async (call) => {
+    await changeRetention(services, call.body.days, actorOf(call), call.address);
+    return json(retentionOf(services));
   });
 
   let document: string | null = null;

@@ -5,5 +5,6 @@ import { images } from './002-images.ts';
 import { story } from './003-story.ts';
 import { head } from './004-head.ts';
 import { tasks } from './005-tasks.ts';
+import { settings } from './006-settings.ts';
 
-export const migrations: readonly Migration[] = [core, images, story, head, tasks];
+export const migrations: readonly Migration[] = [core, images, story, head, tasks, settings];
