@@ -154,7 +154,7 @@ describe('hostile surroundings', { skip }, () => {
   }, async () => {
     const image = await makeImage(join(scene.lab.folder, 'large.img'), 'BTY-MARKER one', 1200);
     const stored = `${image.path}.zst`;
-    await execute('zstd', ['-q', '-f', '-19', '--long=27', '-T2', image.path, '-o', stored]);
+    await execute('zstd', ['-q', '-f', '-3', '--long=27', '-T2', image.path, '-o', stored]);
     const sha256 = createHash('sha256')
       .update(await readFile(stored))
       .digest('hex');
