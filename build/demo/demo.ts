@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { delimiter, join, relative } from 'node:path';
@@ -17,8 +18,8 @@ import { marker, sampleImage } from './sample.ts';
 
 /**
  * `npm run demo`: bakes a small bootable image, packs it, flashes it with the real program onto a virtual disk,
- * verifies it a second time by itself, boots the disk where QEMU is installed, and starts the appliance on the loopback
- * with that image and a machine. `--keep` leaves its pages open.
+ * verifies it a second time by itself, boots the disk where QEMU is installed, starts the appliance on the loopback with
+ * that image, boots pretended machines from it and flashes a second disk from it. `--keep` leaves its pages open.
  */
 const root = join(import.meta.dirname, '..', '..');
 const folder = join(root, 'dist', 'demo');
@@ -26,6 +27,8 @@ const bty = join(root, 'dist', 'bin', 'bty');
 const imageBytes = 64 << 20;
 const diskBytes = 96 << 20;
 const bootSeconds = 90;
+/** Pretended machines that boot from the appliance. */
+const machines = 4;
 
 function step(text: string): void {
   process.stdout.write(`\n== ${text}\n`);
@@ -61,17 +64,10 @@ closeSync(descriptor);
 process.stdout.write(`${relative(root, diskPath)}: ${diskBytes} bytes\n`);
 
 step('Flashing it');
-const args = ['flash', '--image', imagePath, '--virtual-disk', diskPath, '--sha256', sha256, '--yes'];
-process.stdout.write(
-  `$ bty ${args.map((arg) => (arg.startsWith(root) ? relative(root, arg) : arg)).join(' ')}\n`,
-);
-if (spawnSync(bty, args, { stdio: 'inherit' }).status !== 0)
-  stop('bty flash did not succeed; its message stands above.');
+flash(imagePath, diskPath, sha256);
 
 step('Comparing the disk with the image, byte by byte');
-const written = readFileSync(diskPath);
-if (Buffer.compare(written.subarray(0, image.length), image) !== 0) stop('the disk differs from the image.');
-process.stdout.write(`All ${image.length} bytes are on the disk.\n`);
+compare(diskPath);
 
 step('Booting the disk');
 const qemu = (process.env.PATH ?? '')
@@ -86,7 +82,7 @@ else if (await boots(qemu))
   process.stdout.write(`The virtual machine says on its serial port:\n  ${marker}\n`);
 else stop(`the virtual machine did not print its marker within ${bootSeconds} s.`);
 
-step('Starting the appliance, and asking it as a machine that boots from the network');
+step('Starting the appliance on the loopback, and asking it as a machine that boots from the network');
 const lab = await startLab(join(root, 'dist', 'bin', 'bty-web'), folder);
 try {
   const mac = '52:54:00:12:34:56';
@@ -94,6 +90,20 @@ try {
   if (!script.startsWith('#!ipxe')) stop('the appliance gave the machine no boot script.');
   process.stdout.write(`${mac} is bound to the image, and would be answered:\n`);
   process.stdout.write(script.replaceAll(/^(?=.)/gm, '  '));
+
+  step('Booting pretended machines from it');
+  await lab.boot(machines, sha256, (made, stages) =>
+    process.stdout.write(`${made} is flashed and boots its disk: ${stages}\n`),
+  );
+
+  step('Flashing a virtual disk over the network, from the appliance');
+  const networkDisk = join(folder, 'network.raw');
+  writeFileSync(networkDisk, '');
+  truncateSync(networkDisk, diskBytes);
+  flash(`${lab.url}/images/${sha256}`, networkDisk, sha256);
+  compare(networkDisk);
+
+  step('The pages');
   process.stdout.write(`The pages: ${lab.url}/ui  password: ${lab.password}\n`);
   if (process.argv.includes('--keep')) {
     process.stdout.write('They stay open until Ctrl+C.\n');
@@ -103,6 +113,22 @@ try {
   await lab.close();
 }
 process.stdout.write('\nThe demo succeeded.\n');
+
+function flash(from: string, disk: string, digest: string): void {
+  const args = ['flash', '--image', from, '--virtual-disk', disk, '--sha256', digest, '--yes'];
+  process.stdout.write(
+    `$ bty ${args.map((arg) => (arg.startsWith(root) ? relative(root, arg) : arg)).join(' ')}\n`,
+  );
+  if (spawnSync(bty, args, { stdio: 'inherit' }).status !== 0)
+    stop('bty flash did not succeed; its message stands above.');
+}
+
+function compare(disk: string): void {
+  const written = readFileSync(disk);
+  if (Buffer.compare(written.subarray(0, image.length), image) !== 0)
+    stop('the disk differs from the image.');
+  process.stdout.write(`All ${image.length} bytes are on the disk.\n`);
+}
 
 function boots(program: string): Promise<boolean> {
   const options = [
