@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, type LabAppliance, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { deleteAndRollOut, seeMachineAppear } from './labspecs.ts';
 import { noise } from './sample.ts';
 
 const skip = whyNoBrowser();
@@ -34,14 +35,7 @@ test('a machine appears by itself, and its page shows its boot story as it happe
   await using opened = await openPage(browser);
   const { page } = opened;
   await enter(page, lab, '/ui/machines');
-  await page.getByText('No machine has shown up yet').waitFor();
-  assert.deepEqual(await barriers(page), []);
-  await fetch(`${lab.url}/pxe/52:54:00:00:00:01`);
-  await page.getByRole('link', { name: '52:54:00:00:00:01' }).click();
-  await page.getByRole('heading', { name: '52:54:00:00:00:01' }).waitFor();
-  await page.getByText('iPXE and its script').waitFor();
-  await page.getByText(/starts the live system and waits for somebody at its console/).waitFor();
-  assert.deepEqual(await barriers(page), []);
+  await seeMachineAppear({ page, lab });
   assert.deepEqual(opened.complaints, []);
 });
 
@@ -122,59 +116,7 @@ test('deleting many machines needs their number, and a roll-out that meets a fai
   await using lab = await startLab();
   await using browser = await startBrowser();
   await using opened = await openPage(browser);
-  const { page } = opened;
-  for (let index = 1; index <= 12; index++)
-    await lab.ask('PUT', `/machines/52:54:00:00:00:${index.toString(16).padStart(2, '0')}`, {
-      labels: { rack: index <= 9 ? 'a' : 'b' },
-    });
-  await fetch(`${lab.url}/images/a.img`, {
-    method: 'PUT',
-    headers: { cookie: await lab.cookie() },
-    body: new Uint8Array(noise(100_000, 3)),
-  });
-  await enter(page, lab, '/ui/machines?label=rack%3Db');
-  await page.getByText('3 of 12 machines').waitFor();
-  await page.getByRole('checkbox', { name: 'Select all that are shown' }).check();
-  await page.getByRole('button', { name: 'Delete…' }).click();
-  const sheet = page.getByRole('alertdialog');
-  assert.equal(await sheet.getByRole('button', { name: 'Delete' }).isDisabled(), true);
-  await sheet.getByLabel('Type 3 to go on').fill('3');
-  await sheet.getByRole('button', { name: 'Delete' }).click();
-  await page.getByText('3 machines changed.').waitFor();
-  await page.getByRole('button', { name: 'Clear filters' }).click();
-  await page.getByText('9 machines', { exact: true }).waitFor();
-
-  await page.getByRole('checkbox', { name: 'Select all that are shown' }).check();
-  await page.getByRole('button', { name: 'Roll out…' }).click();
-  await sheet.getByLabel('Image').selectOption({ label: 'a.img' });
-  await sheet.getByLabel('Type 9 to go on').fill('9');
-  await sheet.getByRole('button', { name: 'Begin with one machine' }).click();
-  await page.getByText('Wave 1 of 3: 0 of 9 flashed').waitFor();
-  const armed = async () => {
-    const all = (await lab.ask('GET', '/machines')) as readonly {
-      readonly state: { readonly phase: string };
-    }[];
-    return all.filter(({ state }) => state.phase === 'armed').length;
-  };
-  assert.equal(await armed(), 1);
-  // The predecessor's "done" from the address that fetched the script: the machine was flashed.
-  for (const name of ['vmlinuz', 'initrd'])
-    await writeFile(join(lab.stateDir, 'boot', `bty-netboot-x86_64.${name}`), 'x');
-  await flashed(lab, 1);
-  await page.getByText('Wave 2 of 3: 1 of 9 flashed').waitFor();
-  assert.equal(await armed(), 1);
-  await page.reload();
-  await page.getByText('Wave 2 of 3: 1 of 9 flashed').waitFor();
-  await lab.ask('DELETE', '/machines/52:54:00:00:00:02');
-  await page.getByText(/Stopped: 1 of 2 failed, more than allowed. Machines left alone: 7/).waitFor();
-  assert.equal(await armed(), 0);
+  await enter(opened.page, lab, '/ui/machines');
+  await deleteAndRollOut({ page: opened.page, lab });
   assert.deepEqual(opened.complaints, []);
 });
-
-/** The machine asks for its script, and tells that it was flashed. */
-async function flashed(lab: LabAppliance, index: number): Promise<void> {
-  const path = `${lab.url}/pxe/52:54:00:00:00:${index.toString(16).padStart(2, '0')}`;
-  await fetch(path);
-  const answer = await fetch(`${path}/done`, { method: 'POST' });
-  assert.equal(answer.status, 204);
-}

@@ -76,13 +76,13 @@ function Told({ story }: { readonly story: BootStory }) {
         <p>
           <strong>{t(`lab.story.${diagnosis.state}`)}</strong>
           {': '}
-          {diagnosis.cause}
+          <span lang="en">{diagnosis.cause}</span>
         </p>
         {diagnosis.advice === '' ? null : (
           <p className="verdict-advice">
             <strong>{t('lab.story.advice')}</strong>
             {': '}
-            {diagnosis.advice}
+            <span lang="en">{diagnosis.advice}</span>
           </p>
         )}
         {troubled ? <p className="code">{t('lab.trouble.code', { code: diagnosis.code })}</p> : null}
@@ -168,7 +168,11 @@ function Step({ step }: { readonly step: ToldStep }) {
       <Time at={at} style="clock" />
       <span>
         {t(`lab.steps.${kind}` as 'lab.steps.agent', { defaultValue: kind, ...values })}
-        {reasons.length === 0 ? null : <span className="step-reasons">{reasons.join('; ')}</span>}
+        {reasons.length === 0 ? null : (
+          <span className="step-reasons" lang="en">
+            {reasons.join('; ')}
+          </span>
+        )}
       </span>
     </li>
   );

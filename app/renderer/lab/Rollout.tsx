@@ -1,14 +1,16 @@
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { ImageEntry } from '../../../shared/contract/image.ts';
 import type { Machine } from '../../../shared/contract/machine.ts';
+import type { RolloutRow } from '../../../shared/contract/rollout.ts';
 import { wavesOf } from '../../../shared/lab/rollout.ts';
 import { Bar } from '../parts/Bar.tsx';
 import { Button } from '../parts/Button.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Card } from './parts/Page.tsx';
 import { Pick } from './parts/Pick.tsx';
-import { cancelRollout, dismissRollout, resumeRollout, startRollout, useRollout } from './rollouts.ts';
+import { cancelRollout, dismissRollout, startRollout, useRollouts } from './rollouts.ts';
+import { useLab } from './store.ts';
 
 interface Props {
   readonly machines: readonly Machine[];
@@ -27,7 +29,6 @@ export function RolloutSheet({ machines, images, onClose }: Props) {
   const count = machines.length;
   const waves = wavesOf(count);
   const percent = new Intl.NumberFormat(i18n.language, { style: 'percent' });
-  const name = bindable.find(({ sha256 }) => sha256 === image)?.name ?? '';
   return (
     <Confirm
       danger
@@ -35,7 +36,7 @@ export function RolloutSheet({ machines, images, onClose }: Props) {
       act={t('lab.rollout.start')}
       typed={String(count)}
       isReady={image !== ''}
-      onAct={() => startRollout(image, name, machines, Number(allowed))}
+      onAct={() => startRollout(image, machines, Number(allowed))}
       onClose={onClose}
     >
       <p>{t('lab.rollout.text')}</p>
@@ -62,40 +63,39 @@ export function RolloutSheet({ machines, images, onClose }: Props) {
   );
 }
 
-/** How the roll-out is going, where there is one. */
-export function RolloutCard() {
+/** How roll-outs are going, where there are some. */
+export function RolloutCards() {
+  const rollouts = useRollouts();
+  return rollouts.map((rollout) => <RolloutCard key={rollout.id} rollout={rollout} />);
+}
+
+function RolloutCard({ rollout }: { readonly rollout: RolloutRow }) {
   const { t } = useTranslation();
-  useEffect(resumeRollout, []);
-  const { rollout, verdict } = useRollout();
-  if (rollout === null || verdict === null) return null;
-  const { done, failed, tried, left } = verdict;
-  const count = rollout.macs.length;
+  const operates = useLab(({ scope }) => scope !== 'read');
+  const { id, state, image_name, machines: count, wave, waves, tried, done, failed, left } = rollout;
+  const title = t('lab.rollout.running', { image: image_name });
   return (
     <Card
-      title={t('lab.rollout.running', { image: rollout.name })}
+      title={title}
       actions={
-        rollout.state === 'running' ? (
-          <Button look="danger" onPress={() => void cancelRollout()}>
+        state !== 'running' ? (
+          <Button onPress={() => dismissRollout(id)}>{t('lab.rollout.dismiss')}</Button>
+        ) : operates ? (
+          <Button look="danger" onPress={() => void cancelRollout(id)}>
             {t('lab.rollout.cancel')}
           </Button>
-        ) : (
-          <Button onPress={dismissRollout}>{t('lab.rollout.dismiss')}</Button>
-        )
+        ) : null
       }
     >
-      <Bar
-        label={t('lab.rollout.running', { image: rollout.name })}
-        share={(done + failed) / Math.max(1, count)}
-      />
+      <Bar label={title} share={(done + failed) / Math.max(1, count)} />
       <p role="status">
-        {rollout.state === 'running' &&
-          t('lab.rollout.wave', { wave: rollout.wave + 1, waves: rollout.waves.length, done, count })}
-        {rollout.state === 'stopped' && t('lab.rollout.stopped', { failed, tried, left })}
-        {rollout.state === 'cancelled' && t('lab.rollout.cancelled', { left })}
-        {rollout.state === 'finished' && t('lab.rollout.finished', { done, failed })}
-        {rollout.state === 'running' && failed > 0 ? `, ${t('lab.rollout.failed', { count: failed })}` : ''}
+        {state === 'running' && t('lab.rollout.wave', { wave: wave + 1, waves: waves.length, done, count })}
+        {state === 'stopped' && t('lab.rollout.stopped', { failed, tried, left })}
+        {state === 'cancelled' && t('lab.rollout.cancelled', { left })}
+        {state === 'finished' && t('lab.rollout.finished', { done, failed })}
+        {state === 'running' && failed > 0 ? `, ${t('lab.rollout.failed', { count: failed })}` : ''}
       </p>
-      {rollout.state === 'running' ? <p className="quiet">{t('lab.rollout.hint')}</p> : null}
+      {state === 'running' ? <p className="quiet">{t('lab.rollout.hint')}</p> : null}
     </Card>
   );
 }

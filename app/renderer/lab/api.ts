@@ -11,6 +11,7 @@ import type { eventOperations } from '../../../shared/contract/event.ts';
 import type { imageOperations } from '../../../shared/contract/image.ts';
 import type { jobOperations } from '../../../shared/contract/job.ts';
 import type { machineOperations } from '../../../shared/contract/machine.ts';
+import type { rolloutOperations } from '../../../shared/contract/rollout.ts';
 import type { storyOperations } from '../../../shared/contract/story.ts';
 import type { systemOperations } from '../../../shared/contract/system.ts';
 import type { taskOperations } from '../../../shared/contract/task.ts';
@@ -23,6 +24,7 @@ type Tables =
   | typeof imageOperations
   | typeof jobOperations
   | typeof machineOperations
+  | typeof rolloutOperations
   | typeof storyOperations
   | typeof systemOperations
   | typeof taskOperations;
@@ -76,13 +78,22 @@ export class Refusal extends Error {
   /** Of the failure table, null where the answer names none. */
   readonly code: string | null;
   readonly advice: string;
+  /** What the sentence speaks of. */
+  readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, message: string, code: string | null = null, advice = '') {
+  constructor(
+    status: number,
+    message: string,
+    code: string | null = null,
+    advice = '',
+    details: Readonly<Record<string, unknown>> = {},
+  ) {
     super(message);
     this.name = 'Refusal';
     this.status = status;
     this.code = code;
     this.advice = advice;
+    this.details = details;
   }
 }
 
@@ -167,7 +178,10 @@ export async function refusalOf(response: Response): Promise<Refusal> {
   const known = (typeof body === 'object' && body !== null ? body : {}) as Readonly<Record<string, unknown>>;
   const code = typeof known.code === 'string' ? known.code : `HTTP_${response.status}`;
   const advice = typeof known.advice === 'string' ? known.advice : '';
-  return new Refusal(response.status, sentenceOf(known.detail) || response.statusText, code, advice);
+  const details = (
+    typeof known.details === 'object' && known.details !== null ? known.details : {}
+  ) as Readonly<Record<string, unknown>>;
+  return new Refusal(response.status, sentenceOf(known.detail) || response.statusText, code, advice, details);
 }
 
 function sentenceOf(detail: unknown): string {

@@ -1,6 +1,8 @@
 /** The words of the pages, in the language of the browser or the one that was chosen in it. */
 import i18next from 'i18next';
 import { initReactI18next } from 'react-i18next';
+import { type ToldFailure, toldWith, type Untold } from '../../../shared/app/sentence.ts';
+import type { FailureWords } from '../../../shared/app/toldde.ts';
 import { type Language, languageOf } from '../../../shared/app/words.ts';
 import { en } from '../words/en.ts';
 import { lab as labEn } from '../words/lab/en.ts';
@@ -30,9 +32,22 @@ export async function startLabWords(language: Language): Promise<void> {
   await speakHere(language);
 }
 
+/** What failures are told in; nothing for English, in which they come. */
+const failures: Partial<Record<string, FailureWords>> = {};
+
+/** A failure in the language of the pages. */
+export function toldHere(language: string, failure: Untold): ToldFailure {
+  return toldWith(failures[language] ?? {}, language, failure);
+}
+
 async function speakHere(language: Language): Promise<void> {
   if (language === 'de' && !i18next.hasResourceBundle('de', 'translation')) {
-    const [{ de }, { lab }] = await Promise.all([import('../words/de.ts'), import('../words/lab/de.ts')]);
+    const [{ de }, { lab }, { failuresDe }] = await Promise.all([
+      import('../words/de.ts'),
+      import('../words/lab/de.ts'),
+      import('../../../shared/app/toldde.ts'),
+    ]);
+    failures.de = failuresDe;
     i18next.addResourceBundle('de', 'translation', { ...de, lab });
   }
   if (i18next.language !== language) await i18next.changeLanguage(language);

@@ -17,7 +17,9 @@ import { Empty } from '../parts/Empty.tsx';
 import { Card, Facts, Page } from '../parts/Page.tsx';
 import { Time } from '../parts/Time.tsx';
 import { useLab } from '../store.ts';
+import { TftpCard } from '../TftpCard.tsx';
 import { upload, useShelf } from '../uploads.ts';
+import { toldHere } from '../words.ts';
 
 /** What machines meet when they boot: DHCP, boot programs, the live system. */
 export function BootPage() {
@@ -25,6 +27,7 @@ export function BootPage() {
   return (
     <Page title={t('lab.boot.title')}>
       <Interfaces />
+      <TftpCard />
       <LiveCard />
       <Programs />
       <ExplainCard />
@@ -73,8 +76,12 @@ interface InterfaceProps {
 }
 
 function Interface({ state, change }: InterfaceProps) {
-  const { t } = useTranslation();
-  const { problem, foreign } = state;
+  const { t, i18n } = useTranslation();
+  const { problem, foreign, code, details } = state;
+  const told =
+    problem === null
+      ? null
+      : toldHere(i18n.language, { code, message: problem, advice: state.advice ?? '', details });
   const name = state.interface;
   return (
     <li className="interface">
@@ -90,9 +97,9 @@ function Interface({ state, change }: InterfaceProps) {
           <Button onPress={() => change(name)}>{t('lab.boot.change', { name })}</Button>
         )}
       </div>
-      {problem === null ? null : (
+      {told === null ? null : (
         <p className="problem">
-          {problem} {state.advice}
+          {told.message} {told.advice}
         </p>
       )}
       <Facts

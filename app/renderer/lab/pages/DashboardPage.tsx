@@ -14,7 +14,8 @@ import { Card, Page } from '../parts/Page.tsx';
 import { Phase } from '../parts/Phase.tsx';
 import { Refused } from '../parts/Refused.tsx';
 import { Time } from '../parts/Time.tsx';
-import { RolloutCard } from '../Rollout.tsx';
+import { RolloutCards } from '../Rollout.tsx';
+import { toldHere } from '../words.ts';
 
 /** What is missing, what runs, what failed. */
 export function DashboardPage() {
@@ -32,7 +33,7 @@ export function DashboardPage() {
       }
     >
       {refusal === null ? null : <Refused refusal={refusal} again={again} />}
-      <RolloutCard />
+      <RolloutCards />
       {overview === undefined ? null : (
         <>
           <Checklist images={overview.images} />
@@ -66,7 +67,17 @@ async function readiness(): Promise<readonly ReadyCheck[]> {
 export function useChecklist(images: number): readonly Item[] | null {
   const { value: ready } = useAnswer('ready', readiness, ['images', 'job', 'notice']);
   const { value: dhcp } = useAnswer('dhcp', () => ask('GET /dhcp'), ['notice']);
-  return ready === undefined || dhcp === undefined ? null : checklistOf({ ready, dhcp, images });
+  const { language } = useTranslation().i18n;
+  if (ready === undefined || dhcp === undefined) return null;
+  const here = dhcp.map((state) => {
+    const { problem, code, advice, details } = state;
+    if (problem === null) return state;
+    return {
+      ...state,
+      problem: toldHere(language, { code, message: problem, advice: advice ?? '', details }).message,
+    };
+  });
+  return checklistOf({ ready, dhcp: here, images });
 }
 
 function Checklist({ images }: { readonly images: number }) {
@@ -107,7 +118,7 @@ function Check({ item: { name, title, ok, reason, fix } }: { readonly item: Item
       <div className="check-words">
         <p>{name === null ? title : t(`lab.dashboard.checks.${name}`)}</p>
         {reason === null ? null : (
-          <p className="check-reason">
+          <p className="check-reason" lang={reason.kind === 'told' ? 'en' : undefined}>
             {reason.kind === 'told' ? reason.text : t(`lab.dashboard.${reason.key}`, reason.values)}
           </p>
         )}

@@ -194,10 +194,10 @@ function Row({ event, set }: { readonly event: Event; readonly set: FiltersProps
       </td>
       <td className="table-name">
         {details === null ? (
-          summary
+          <span lang="en">{summary}</span>
         ) : (
           <details>
-            <summary>{summary}</summary>
+            <summary lang="en">{summary}</summary>
             <pre>{JSON.stringify({ id, ...details }, null, 2)}</pre>
           </details>
         )}

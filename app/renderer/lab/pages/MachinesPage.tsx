@@ -12,7 +12,7 @@ import { useMachines } from '../machines.ts';
 import { Empty } from '../parts/Empty.tsx';
 import { Page } from '../parts/Page.tsx';
 import { Refused } from '../parts/Refused.tsx';
-import { RolloutCard } from '../Rollout.tsx';
+import { RolloutCards } from '../Rollout.tsx';
 import { useLab } from '../store.ts';
 import { useView } from '../view.ts';
 
@@ -40,7 +40,7 @@ export function MachinesPage() {
       actions={add}
       lead={<Count {...{ machines, rows, view, total }} />}
     >
-      <RolloutCard />
+      <RolloutCards />
       {machines.refusal === null ? null : <Refused refusal={machines.refusal} />}
       {none ? (
         <Empty

@@ -1,5 +1,4 @@
 import { useTranslation } from 'react-i18next';
-import { SaveIcon } from '../../icons.tsx';
 import { Button } from '../../parts/Button.tsx';
 import { Note } from '../../parts/Note.tsx';
 import { About } from '../About.tsx';
@@ -9,6 +8,8 @@ import { ExitIcon } from '../icons.tsx';
 import { PasswordForm } from '../PasswordForm.tsx';
 import { Card, Page } from '../parts/Page.tsx';
 import { Pick } from '../parts/Pick.tsx';
+import { BackupCard } from '../Restore.tsx';
+import { RetentionCard } from '../Retention.tsx';
 import { Sessions } from '../Sessions.tsx';
 import { useLab } from '../store.ts';
 import { Tokens } from '../Tokens.tsx';
@@ -39,8 +40,9 @@ export function SettingsPage() {
           <Sessions />
           <Tokens />
           <Encryption />
-          <Kept />
-          <Backup />
+          <RetentionCard />
+          <BackupCard />
+          <AllSettings />
         </>
       ) : null}
       <About />
@@ -78,19 +80,13 @@ function useSettings() {
   return useAnswer('settings', () => ask('GET /settings'));
 }
 
-/** How long things are kept, and every setting. */
-function Kept() {
+function AllSettings() {
   const { t } = useTranslation();
   const { value: rows } = useSettings();
-  const days = Number(rows?.find(({ name }) => name === 'retention_days')?.value ?? 0);
   return (
-    <Card title={t('lab.settings.retention')}>
-      <p>
-        {days === 0 ? t('lab.settings.retentionForEver') : t('lab.settings.retentionDays', { count: days })}
-      </p>
-      <p className="quiet">{t('lab.settings.retentionHow')}</p>
+    <Card title={t('lab.settings.all')}>
       <details className="raw">
-        <summary>{t('lab.settings.all')}</summary>
+        <summary>{t('lab.common.details')}</summary>
         <p className="quiet">{t('lab.settings.allHint')}</p>
         <div className="table-frame">
           <table className="table cards">
@@ -113,29 +109,13 @@ function Kept() {
                     )}{' '}
                     {usual ? null : <span className="badge badge-done">{t('lab.settings.set')}</span>}
                   </td>
-                  <td>{sentence}</td>
+                  <td lang="en">{sentence}</td>
                 </tr>
               ))}
             </tbody>
           </table>
         </div>
       </details>
-    </Card>
-  );
-}
-
-function Backup() {
-  const { t } = useTranslation();
-  return (
-    <Card title={t('lab.settings.backup')}>
-      <p>{t('lab.settings.backupHint')}</p>
-      <div>
-        <Button icon={<SaveIcon size={16} />} onPress={() => location.assign('/backup')}>
-          {t('lab.settings.backupDo')}
-        </Button>
-      </div>
-      <p className="quiet">{t('lab.settings.restoreHint')}</p>
-      <pre>bty-web restore FILE</pre>
     </Card>
   );
 }

@@ -2,6 +2,7 @@ import { useTranslation } from 'react-i18next';
 import { Button } from '../../parts/Button.tsx';
 import { Note } from '../../parts/Note.tsx';
 import type { Refusal } from '../api.ts';
+import { toldHere } from '../words.ts';
 
 interface Props {
   readonly refusal: Refusal;
@@ -24,10 +25,11 @@ export function Refused({ refusal, again }: Props) {
 }
 
 export function RefusalText({ refusal }: { readonly refusal: Refusal }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const unreachable = refusal.status === 0;
-  const message = unreachable ? t('lab.link.unreachable') : refusal.message;
-  const advice = unreachable ? t('lab.link.unreachableAdvice') : refusal.advice;
+  const told = toldHere(i18n.language, refusal);
+  const message = unreachable ? t('lab.link.unreachable') : told.message;
+  const advice = unreachable ? t('lab.link.unreachableAdvice') : told.advice;
   return (
     <p>
       <strong>{message || t('lab.trouble.unknown', { status: refusal.status })}</strong> {advice}{' '}

@@ -1,6 +1,8 @@
 import type { LabTexts } from './en.ts';
+import { keepingWords } from './keeping/de.ts';
 import { pages } from './pages/de.ts';
 import { taskWords } from './tasks/de.ts';
+import { tftpWords } from './tftp/de.ts';
 
 export const lab: LabTexts = {
   ...pages,
@@ -348,4 +350,6 @@ export const lab: LabTexts = {
     problems: 'Probleme',
   },
   task: taskWords,
+  keeping: keepingWords,
+  tftp: tftpWords,
 };

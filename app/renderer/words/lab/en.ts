@@ -1,5 +1,7 @@
+import { keepingWords } from './keeping/en.ts';
 import { pages } from './pages/en.ts';
 import { taskWords } from './tasks/en.ts';
+import { tftpWords } from './tftp/en.ts';
 
 /** Words of the appliance's pages. */
 export const lab = {
@@ -348,5 +350,7 @@ export const lab = {
     problems: 'Problems',
   },
   task: taskWords,
+  keeping: keepingWords,
+  tftp: tftpWords,
 };
 export type LabTexts = typeof lab;

@@ -261,16 +261,6 @@ export const pages: typeof en = {
     tlsOn: 'Diese Seiten kamen über TLS.',
     tlsOff:
       'Diese Seiten kamen ohne TLS: Wer im Netz mithört, kann das Passwort lesen. Die Appliance mit --tls-generated starten, oder mit --tls-cert und --tls-key.',
-    retention: 'Aufbewahrung',
-    retentionForEver: 'Ereignisse werden für immer aufbewahrt.',
-    retentionDays_one: 'Ereignisse werden {{count}} Tag aufbewahrt.',
-    retentionDays_other: 'Ereignisse werden {{count}} Tage aufbewahrt.',
-    retentionHow: 'Zum Ändern retention_days in bty.toml setzen und die Appliance neu starten.',
-    backup: 'Sichern und wiederherstellen',
-    backupHint:
-      'Maschinen, Netzeinstellungen, Ereignisse, Token und Schlüssel in einer Datei. Abbilder sind nicht darin. Gut verwahren: Sie enthält Geheimnisse.',
-    backupDo: 'Sicherung herunterladen',
-    restoreHint: 'Zum Wiederherstellen die Appliance anhalten und daneben ausführen:',
     all: 'Alle Einstellungen',
     allHint:
       'Wie sie gelten. Sie kommen aus Schaltern, der Umgebung und bty.toml und zählen ab dem nächsten Start.',
@@ -300,7 +290,7 @@ export const pages: typeof en = {
     stopped: 'Angehalten: {{failed}} von {{tried}} gescheitert, mehr als erlaubt. Nicht angerührt: {{left}}.',
     cancelled: 'Abgebrochen. Nicht angerührt: {{left}}.',
     finished: 'Fertig: {{done}} beschrieben, {{failed}} gescheitert.',
-    hint: 'Es geht weiter, solange diese Seiten in diesem Browser offen sind.',
+    hint: 'Es geht von selbst weiter, auch wenn diese Seiten geschlossen sind.',
     cancel: 'Hier anhalten',
     dismiss: 'Fertig',
   },

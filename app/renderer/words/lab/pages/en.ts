@@ -258,16 +258,6 @@ export const pages = {
     tlsOn: 'These pages came over TLS.',
     tlsOff:
       'These pages came without TLS: whoever listens on the network can read the password. Start the appliance with --tls-generated, or with --tls-cert and --tls-key.',
-    retention: 'Retention',
-    retentionForEver: 'Events are kept for ever.',
-    retentionDays_one: 'Events are kept for {{count}} day.',
-    retentionDays_other: 'Events are kept for {{count}} days.',
-    retentionHow: 'To change it, set retention_days in bty.toml and start the appliance anew.',
-    backup: 'Backup and restore',
-    backupHint:
-      'Machines, settings of the network, events, tokens and keys in one file. Images are not in it. Keep it safe: it holds secrets.',
-    backupDo: 'Download a backup',
-    restoreHint: 'To restore one, stop the appliance and run this beside it:',
     all: 'All settings',
     allHint:
       'As they are in force. They come from flags, the environment and bty.toml, and count from the next start on.',
@@ -297,7 +287,7 @@ export const pages = {
     stopped: 'Stopped: {{failed}} of {{tried}} failed, more than allowed. Machines left alone: {{left}}.',
     cancelled: 'Cancelled. Machines left alone: {{left}}.',
     finished: 'Finished: {{done}} flashed, {{failed}} failed.',
-    hint: 'It goes on while these pages are open in this browser.',
+    hint: 'It goes on by itself, also when these pages are closed.',
     cancel: 'Stop here',
     dismiss: 'Done',
   },
