@@ -18,6 +18,8 @@ test('a rack that boots is seen doing so: machines appear, their stories fill, a
   await page.getByText('10.78.0.1').first().waitFor();
   await page.getByRole('button', { name: 'Explain' }).click();
   await page.getByText('It is answered').waitFor();
+  const tftp = page.locator('.interface').filter({ hasText: '10.78.0.1:69' });
+  await tftp.getByText('answers').waitFor();
   await page.getByRole('link', { name: 'Machines' }).click();
   await page.getByText('No machine has shown up yet').waitFor();
   const booting = lab.boot(count, 2000);
@@ -39,6 +41,12 @@ test('a rack that boots is seen doing so: machines appear, their stories fill, a
   const download = page.waitForEvent('download');
   await page.getByRole('link', { name: /Packets \(\d+\)/ }).click();
   assert.match((await download).suggestedFilename(), /^boot-.*\.pcap$/);
+  await page.getByRole('link', { name: 'Boot', exact: true }).click();
+  // Some of these firmwares fetch their boot program over TFTP.
+  await tftp
+    .locator('.fact', { hasText: 'Sent' })
+    .getByText(/^[1-9]/)
+    .waitFor();
   await page.getByRole('link', { name: 'Dashboard' }).click();
   await page.getByRole('link', { name: `${count} Deployed` }).waitFor();
   assert.deepEqual(opened.complaints, []);
