@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -18,6 +18,39 @@ test('every script of stick and appliance is one that a plain shell can read', (
   ];
   for (const name of scripts) execFileSync('sh', ['-n', join(recipe, name)]);
   assert.ok(readdirSync(join(recipe, 'server', 'units')).length >= 4);
+});
+
+test('the console changes network boot as the pages do, and keeps what else they set', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'bty-console-'));
+  try {
+    const file = join(folder, 'dhcp', 'settings.json');
+    const run = (...words: readonly string[]) =>
+      execFileSync(process.execPath, [join(recipe, 'server', 'network-boot'), file, ...words], {
+        encoding: 'utf8',
+      });
+    assert.equal(run(), 'off\n');
+    run('full', 'eth0');
+    assert.equal(run(), 'full eth0\n');
+    const subnets = [{ network: '10.0.0.0/24', ranges: [] }];
+    const saved = { interfaces: [{ interface: 'eth0', mode: 'full', subnets }], overrides: [] };
+    await writeFile(file, JSON.stringify(saved));
+    run('proxy', 'eth1');
+    assert.equal(run(), 'proxy eth1\n');
+    run('off');
+    assert.equal(run(), 'off\n');
+    const kept: unknown = JSON.parse(await readFile(file, 'utf8'));
+    assert.deepEqual(kept, {
+      interfaces: [
+        { interface: 'eth0', mode: 'off', subnets },
+        { interface: 'eth1', mode: 'off' },
+      ],
+      overrides: [],
+    });
+    await writeFile(file, 'damaged');
+    assert.equal(run(), 'off\n');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('a table is whole for sgdisk, and what does not fit is refused', {

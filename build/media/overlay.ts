@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { output } from '../live/command.ts';
 import { layBundle } from '../pack/bundle.ts';
 import { runtimeOf } from '../pack/foreign.ts';
+import { settleModes } from '../release/archive.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const recipe = join(root, 'netboot', 'live', 'server');
@@ -19,12 +20,14 @@ export interface OverlayOptions {
   readonly components: readonly string[];
   /** Sector of the disk where the state begins; the system never reaches it. */
   readonly stateSector: number;
-  /** Serial console besides the screen. */
-  readonly serial: string;
+  /** Serial console besides the screen; null where only the kernel knows which there is. */
+  readonly serial: string | null;
+  /** Whether a part of the system comes from the suite's backports, and is kept up to date from there. */
+  readonly backports?: boolean;
   readonly fstab: string;
 }
 
-const scripts = ['state', 'apply', 'live-install', 'console', 'setup'];
+const scripts = ['state', 'apply', 'live-install', 'console', 'setup', 'network-boot'];
 
 /** Puts everything in place. The files of Debian stay as they are, but for what a person would set up. */
 export async function layOverlay(options: OverlayOptions): Promise<void> {
@@ -44,6 +47,8 @@ export async function layOverlay(options: OverlayOptions): Promise<void> {
   await copy(join(recipe, 'bty.toml'), join(place, 'bty.toml'), 0o644);
   await text(join(place, 'state-sector'), `${stateSector}\n`);
   await cp(live, join(tree, 'usr/share/bty/live'), { recursive: true });
+  // It was made in a folder of its maker's alone, and the appliance is somebody else.
+  await settleModes(join(tree, 'usr/share/bty'));
   await cp(join(root, 'LICENSE'), join(tree, 'usr/share/bty/LICENSE'));
   await units(options);
   await settings(options);
@@ -54,7 +59,7 @@ async function units({ tree, serial }: OverlayOptions): Promise<void> {
   for (const name of await readdir(join(root, 'build', 'systemd')))
     if (/\.(service|socket)$/.test(name))
       await copy(join(root, 'build/systemd', name), join(folder, name), 0o644);
-  for (const name of ['bty-state.service', 'bty-apply.service'])
+  for (const name of ['bty-state.service', 'bty-apply.service', 'bty-live.service'])
     await copy(join(recipe, 'units', name), join(folder, name), 0o644);
   await copy(join(recipe, 'units/bty-web.conf'), join(folder, 'bty-web.service.d/image.conf'), 0o644);
   for (const unit of ['getty@.service.d', 'serial-getty@.service.d'])
@@ -67,6 +72,7 @@ async function units({ tree, serial }: OverlayOptions): Promise<void> {
   await wants('sysinit.target', 'bty-state.service');
   await wants('multi-user.target', 'bty-apply.service');
   await wants('multi-user.target', 'bty-web.service');
+  await wants('multi-user.target', 'bty-live.service');
   await wants(
     'multi-user.target',
     'systemd-networkd.service',
@@ -77,7 +83,12 @@ async function units({ tree, serial }: OverlayOptions): Promise<void> {
     'systemd-resolved.service',
     '/lib/systemd/system/systemd-resolved.service',
   );
-  await wants('getty.target', `serial-getty@${serial}.service`, '/lib/systemd/system/serial-getty@.service');
+  if (serial !== null)
+    await wants(
+      'getty.target',
+      `serial-getty@${serial}.service`,
+      '/lib/systemd/system/serial-getty@.service',
+    );
   // Off until the switch; the socket too, where there is one.
   for (const name of [
     'multi-user.target.wants/ssh.service',
@@ -87,7 +98,7 @@ async function units({ tree, serial }: OverlayOptions): Promise<void> {
     await rm(join(folder, name), { force: true });
 }
 
-async function settings({ tree, suite, components, fstab }: OverlayOptions): Promise<void> {
+async function settings({ tree, suite, components, backports, fstab }: OverlayOptions): Promise<void> {
   const at = (path: string) => join(tree, path);
   await text(at('etc/fstab'), fstab);
   await text(at('etc/hostname'), 'bty\n');
@@ -122,8 +133,13 @@ async function settings({ tree, suite, components, fstab }: OverlayOptions): Pro
   const parts = components.join(' ');
   await text(
     at('etc/apt/sources.list'),
-    `${archive}/debian ${suite} ${parts}\n${archive}/debian ${suite}-updates ${parts}\n${archive}/debian-security ${suite}-security ${parts}\n`,
+    `${archive}/debian ${suite} ${parts}\n${archive}/debian ${suite}-updates ${parts}\n${archive}/debian-security ${suite}-security ${parts}\n${backports ? `${archive}/debian ${suite}-backports ${parts}\n` : ''}`,
   );
+  if (backports)
+    await text(
+      at('etc/apt/apt.conf.d/52bty'),
+      `Unattended-Upgrade::Origins-Pattern { "origin=Debian Backports,codename=${suite}-backports"; };\n`,
+    );
   await rm(at('etc/apt/sources.list.d'), { recursive: true, force: true });
   await mkdir(at('etc/apt/sources.list.d'));
   for (const path of ['var/lib/apt/lists', 'var/cache/apt', 'var/log'])

@@ -238,17 +238,13 @@ async function assemble(image: string, tree: string, work: string, common: Commo
   } finally {
     await file.close();
   }
-  for (const [part, first] of [
-    [esp, espFirst],
-    [system, systemFirst],
-  ] as const)
-    await run('dd', [
-      `if=${part}`,
-      `of=${image}`,
-      'bs=1M',
-      `seek=${first / perMiB}`,
-      'conv=sparse,notrunc',
-      'status=none',
-    ]);
-  await rm(system);
+  await layPart(esp, image, espFirst);
+  await layPart(system, image, systemFirst);
+}
+
+/** Copies `part` into the image from sector `first` on, which begins a mebibyte, and takes the part away. */
+export async function layPart(part: string, image: string, first: number): Promise<void> {
+  const seek = `seek=${first / perMiB}`;
+  await run('dd', [`if=${part}`, `of=${image}`, 'bs=1M', seek, 'conv=sparse,notrunc', 'status=none']);
+  await rm(part);
 }

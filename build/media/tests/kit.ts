@@ -1,7 +1,7 @@
 /** What the tests of the stick share: a built stick, copies of it, images on it. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { copyFile, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,6 +33,18 @@ export function noStick(): string | false {
 export function buildIn(folder: string): Promise<BuiltStick> {
   const cache = join(root, '.cache', 'live');
   return buildStick({ to: folder, cache, level: 1, firmware: false, say: () => {} });
+}
+
+let built: Promise<BuiltStick> | undefined;
+
+/** The stick, built once for all tests of this process, which work on copies of it. */
+export function builtOnce(): Promise<BuiltStick> {
+  built ??= (async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bty-stick-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    return buildIn(folder);
+  })();
+  return built;
 }
 
 export async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {

@@ -1,5 +1,6 @@
 /** A virtual PC with a person at its serial line. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Screen } from './screen.ts';
@@ -11,10 +12,18 @@ export const ovmf = {
   secureVariables: '/usr/share/OVMF/OVMF_VARS_4M.ms.fd',
 };
 
+/** A kernel for arm64 that is started without any firmware. */
+export interface Started {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly words: string;
+}
+
 export interface MachineOptions {
   /** Folder for its own files. */
   readonly folder: string;
-  readonly firmware: 'bios' | 'uefi' | 'secure';
+  /** `Started`: a board whose firmware is not to be had here, so that its kernel is started by QEMU itself. */
+  readonly firmware: 'bios' | 'uefi' | 'secure' | Started;
   readonly megabytes?: number;
   /** Further arguments of QEMU: disks and networks. */
   readonly devices: readonly string[];
@@ -40,6 +49,30 @@ export function diskDevice(file: string, serial: string, order = 5): readonly st
   ];
 }
 
+function personal(firmware: 'bios' | 'uefi' | 'secure', variables: string): readonly string[] {
+  const secure = firmware === 'secure';
+  const code = secure ? ovmf.secureCode : ovmf.code;
+  return [
+    'qemu-system-x86_64',
+    ...['-machine', `q35,accel=tcg${secure ? ',smm=on' : ''}`, '-cpu', 'max', '-smp', '2'],
+    ...(secure ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
+    ...(firmware === 'bios'
+      ? []
+      : [
+          ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${code}`],
+          ...['-drive', `if=pflash,unit=1,format=raw,file=${variables}`],
+        ]),
+  ];
+}
+
+function board({ kernel, initrd, words }: Started): readonly string[] {
+  return [
+    'qemu-system-aarch64',
+    ...['-machine', 'virt', '-cpu', 'cortex-a72', '-smp', '2'],
+    ...['-kernel', kernel, '-initrd', initrd, '-append', words],
+  ];
+}
+
 export class PersonalMachine {
   readonly #qemu: ChildProcess;
   readonly #waiting = new Set<() => void>();
@@ -58,23 +91,18 @@ export class PersonalMachine {
 
   private constructor(options: MachineOptions, variables: string) {
     const { firmware, megabytes = 1024, devices, prefix = [] } = options;
-    const secure = firmware === 'secure';
-    const code = secure ? ovmf.secureCode : ovmf.code;
+    const machine = typeof firmware === 'string' ? personal(firmware, variables) : board(firmware);
     const [program = '', ...args] = [
       ...prefix,
-      'qemu-system-x86_64',
-      ...['-machine', `q35,accel=tcg${secure ? ',smm=on' : ''}`, '-cpu', 'max', '-m', `${megabytes}`],
-      ...['-nodefaults', '-nographic', '-serial', 'stdio'],
-      ...(secure ? ['-global', 'driver=cfi.pflash01,property=secure,value=on'] : []),
-      ...(firmware === 'bios'
-        ? []
-        : [
-            ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${code}`],
-            ...['-drive', `if=pflash,unit=1,format=raw,file=${variables}`],
-          ]),
+      ...machine,
+      ...['-m', `${megabytes}`, '-nodefaults', '-nographic', '-serial', 'stdio'],
       ...devices,
     ];
     this.#qemu = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    // For whoever looks on while it runs.
+    const log = createWriteStream(join(options.folder, 'console.log'), { flags: 'a' });
+    log.on('error', () => {});
+    this.#qemu.stdout?.pipe(log);
     this.#qemu.stdout?.on('data', (piece: Buffer) => {
       this.#text += piece.toString('latin1');
       this.#screen.feed(piece.toString('latin1'));

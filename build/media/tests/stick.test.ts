@@ -8,6 +8,7 @@ import { noScene, Scene } from '../../../netboot/tests/pxe/scene.ts';
 import {
   all,
   buildIn,
+  builtOnce,
   checkVolume,
   cutOut,
   emptyDisk,
@@ -29,7 +30,7 @@ test(
   { skip, timeout: 900_000 },
   () =>
     inFolder(async (folder) => {
-      const built = await buildIn(folder);
+      const built = await builtOnce();
       const image = await testImage(folder, 'one.img');
       const [stick, disk] = [join(folder, 'stick'), await emptyDisk(join(folder, 'disk'), 32 * MB)];
       await flashedStick(built, stick, 300 * 1024 * 1024, [{ name: 'one.img.zst', content: image.packed }]);
@@ -86,7 +87,7 @@ for (const [firmware, as] of [
 ] as const)
   test(`boots as ${as} by ${firmware} and shows its images`, { skip: whenAll, timeout: 900_000 }, () =>
     inFolder(async (folder) => {
-      const built = await buildIn(folder);
+      const built = await builtOnce();
       const stick = join(folder, 'stick');
       await flashedStick(built, stick, built.bytes, [{ name: 'mine.img', content: new Uint8Array(4096) }]);
       const before = await readFile(stick);
@@ -114,7 +115,7 @@ test(
   },
   () =>
     inFolder(async (folder) => {
-      const built = await buildIn(folder);
+      const built = await builtOnce();
       const scene = await Scene.make({ dhcp: 'full' });
       try {
         const stick = join(folder, 'stick');
@@ -152,7 +153,7 @@ test(
   { skip: whenAll, timeout: 1_500_000 },
   () =>
     inFolder(async (folder) => {
-      const built = await buildIn(folder);
+      const built = await builtOnce();
       const stick = join(folder, 'stick');
       const mine = Buffer.alloc(3_000_000, "somebody's bytes ");
       await flashedStick(built, stick, 160 * 1024 * 1024, [{ name: 'mine.img', content: mine }]);
