@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, test } from 'node:test';
+import type { ElectronApplication, Page } from 'playwright-core';
+import { deleteAndRollOut, type Home, seeMachineAppear } from './labspecs.ts';
+import { packedApp } from './packed.ts';
+import { until } from './processes.ts';
+import { Bench, leaveNetwork, whyNoSpace } from './space.ts';
+import { goTo, whyNoWindow } from './steps.ts';
+import { openApp } from './window.ts';
+
+const skip =
+  whyNoWindow() ||
+  whyNoSpace() ||
+  (existsSync('/usr/lib/ipxe/undionly.kpxe') ? false : 'the Debian package ipxe is not installed');
+const url = 'http://127.0.0.1:8080';
+
+before(async () => {
+  if (skip) return;
+  await packedApp();
+  leaveNetwork();
+});
+
+/** The appliance's pages inside the window. */
+async function pagesOf(app: ElectronApplication): Promise<Page> {
+  const found = () => app.windows().find((page) => page.url().startsWith(url));
+  await until(() => found() !== undefined, 'the pages are there');
+  const page = found();
+  if (!page) throw new Error('the pages are gone');
+  return page;
+}
+
+async function sessionOf(app: ElectronApplication): Promise<string> {
+  const value = await app.evaluate(async ({ session }) => {
+    const [found] = await session.fromPartition('appliance').cookies.get({ name: 'bty-token' });
+    return found?.value ?? '';
+  });
+  return `bty-token=${value}`;
+}
+
+test('the pages do the same in the window of the desktop app as in a browser', {
+  skip,
+  timeout: 300_000,
+}, async () => {
+  await using _bench = await Bench.make();
+  await using desk = await openApp();
+  const { page: window, app, data } = desk;
+  await goTo(window, 'Network boot');
+  await window.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached', timeout: 30_000 });
+  await window.locator('.disk').filter({ hasText: 'lab0' }).click();
+  await window.getByRole('button', { name: 'Start', exact: true }).click();
+  await window.getByRole('heading', { name: 'Running' }).waitFor({ timeout: 60_000 });
+  const page = await pagesOf(app);
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  const lab: Home['lab'] = {
+    url,
+    stateDir: join(data, 'appliance', 'state'),
+    cookie: () => sessionOf(app),
+    ask: async (method, path, body) => {
+      const init = body === undefined ? {} : { body: JSON.stringify(body) };
+      const answer = await fetch(`${url}${path}`, {
+        method,
+        headers: { cookie: await sessionOf(app) },
+        ...init,
+      });
+      const text = await answer.text();
+      if (!answer.ok) throw new Error(`${method} ${path} answers ${answer.status}: ${text}`);
+      return text === '' ? null : JSON.parse(text);
+    },
+  };
+  await page.getByRole('link', { name: 'Machines', exact: true }).click();
+  await seeMachineAppear({ page, lab });
+  await deleteAndRollOut({ page, lab });
+  for (const [place, heading] of [
+    ['Images', 'Images'],
+    ['Boot', 'Boot'],
+    ['Tasks', 'Tasks'],
+    ['Events', 'Events'],
+    ['Settings', 'Settings'],
+  ] as const) {
+    await page.getByRole('link', { name: place, exact: true }).click();
+    await page.getByRole('heading', { level: 1, name: heading }).waitFor();
+  }
+  assert.deepEqual(complaints, []);
+  assert.deepEqual(desk.complaints, []);
+});
