@@ -4,6 +4,7 @@ import { failure } from '../shared/failure.ts';
 import { Access } from './access/access.ts';
 import { LiveSystems } from './boot/live.ts';
 import { bootFilesOf, bootFilesPart } from './boot/part.ts';
+import { Clock } from './clock.ts';
 import type { Config } from './config/settings.ts';
 import { dhcpPart } from './dhcp/part.ts';
 import { Hub } from './events/hub.ts';
@@ -29,7 +30,7 @@ import { storyPart } from './story/part.ts';
 import { tasksPart } from './tasks/part.ts';
 import { Tasks } from './tasks/tasks.ts';
 import { tftpPart } from './tftp/part.ts';
-import { upkeepPart } from './upkeep.ts';
+import { followClock, upkeepPart } from './upkeep.ts';
 import { version } from './version.ts';
 
 /** Something that runs beside HTTP: DHCP, TFTP, a queue of jobs, a timer. */
@@ -57,8 +58,10 @@ const parts: readonly PartStarter[] = [
 
 export interface ApplianceOptions {
   readonly config: Config;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: a clock of tests, which never jumps. */
   readonly clock?: () => number;
+  /** The system's clock. */
+  readonly wall?: () => number;
   /** Takes each line of the log. */
   readonly write?: (line: string) => void;
   /** Called when it wishes to be closed and started anew, at most once. */
@@ -82,7 +85,9 @@ const patience = 5_000;
 
 /** Starts everything. What fails to start takes down what had started. */
 export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
-  const { config, clock = Date.now } = options;
+  const { config } = options;
+  const watched = new Clock(options.wall);
+  const clock = options.clock ?? watched.now;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   const log = makeLog({ format: config.logFormat, level: config.logLevel, write, clock });
   const closers: (() => Promise<void> | void)[] = [];
@@ -116,6 +121,7 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       const part = await start(services, listening);
       if (part) closers.push(() => part.close());
     }
+    if (options.clock === undefined) closers.push(followClock(services, watched));
     const [first] = listening;
     if (!first) throw failure('INTERNAL', { problem: 'nothing listens' });
     const host = first.address.includes(':') ? `[${first.address}]` : first.address;

@@ -43,6 +43,8 @@ export interface TestOptions {
   readonly stateDir?: string;
   readonly config?: Partial<Config>;
   readonly clock?: () => number;
+  /** The system's clock, which may jump. */
+  readonly wall?: () => number;
 }
 
 let tokens = 0;
@@ -58,6 +60,7 @@ export async function startTestAppliance(
     config: testConfig(stateDir, options.config),
     write: (line) => void log.push(line),
     ...(options.clock ? { clock: options.clock } : {}),
+    ...(options.wall ? { wall: options.wall } : {}),
   });
   context.after(() => appliance.close());
   const ask = (path: string, init: RequestInit = {}) =>

@@ -54,6 +54,12 @@ export class Lockout {
     this.#guessers.delete(guesserOf(address));
   }
 
+  /** The clock was set. */
+  moveTime(by: number): void {
+    for (const [guesser, { wrong, lockedUntil, at }] of this.#guessers)
+      this.#guessers.set(guesser, { wrong, lockedUntil: lockedUntil + by, at: at + by });
+  }
+
   /** A clock that was put back must not lengthen a lock: it begins anew at the time that it is now. */
   #known(guesser: string, now: number): Guesser | undefined {
     const found = this.#guessers.get(guesser);

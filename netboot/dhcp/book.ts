@@ -169,6 +169,17 @@ export class Book implements LeaseView {
     return true;
   }
 
+  /** The clock was set: every lease lasts as long as before. */
+  moveTime(by: number): void {
+    for (const [address, lease] of this.byAddress) {
+      if (lease.expires === 0) continue;
+      const moved = { ...lease, since: lease.since + by, expires: lease.expires + by };
+      this.byAddress.set(address, moved);
+      if (this.byKey.get(lease.key) === lease) this.byKey.set(lease.key, moved);
+    }
+    this.shelves.clear();
+  }
+
   private note(lease: Lease): void {
     for (const [name, subnet] of this.blocks) {
       if (holds(subnet.block, lease.address))

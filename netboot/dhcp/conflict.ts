@@ -66,9 +66,9 @@ export class Conflicts {
   }
 
   /** What is known: a hardware address, null for nobody, undefined for not asked lately. */
-  known(address: Ipv4, now: number): string | null | undefined {
+  known(address: Ipv4): string | null | undefined {
     const answer = this.answers.get(address);
-    return answer && now - answer.at < shelfLife ? answer.mac : undefined;
+    return answer && performance.now() - answer.at < shelfLife ? answer.mac : undefined;
   }
 
   /** How many questions may be asked now. */
@@ -113,10 +113,10 @@ export class Conflicts {
   }
 
   /** Asks for addresses that will be given next, so that their offers need not wait. */
-  async ahead(addresses: readonly Ipv4[], now: number): Promise<void> {
+  async ahead(addresses: readonly Ipv4[]): Promise<void> {
     // Half of the room stays for clients that are here now.
     const room = Math.max(0, this.room - mostQuestions / 2);
-    const fresh = addresses.filter((address) => this.known(address, now) === undefined).slice(0, room);
+    const fresh = addresses.filter((address) => this.known(address) === undefined).slice(0, room);
     if (fresh.length === 0) return;
     const all = this.askAll(fresh);
     for (const address of fresh) {
@@ -137,7 +137,7 @@ export class Conflicts {
     await new Promise((resolve) => setTimeout(resolve, patience).unref());
     const table = await readFile('/proc/net/arp', 'utf8').catch(() => '');
     const found = neighbours(table, this.prober.device, addresses);
-    const at = Date.now();
+    const at = performance.now();
     for (const address of addresses) this.answers.set(address, { at, mac: found.get(address) ?? null });
     while (this.answers.size > mostKept) this.answers.delete(this.answers.keys().next().value ?? 0);
     return found;

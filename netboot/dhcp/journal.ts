@@ -222,6 +222,13 @@ export class Journal {
     this.options.onFailure?.(this.broken);
   }
 
+  /** Writes the file anew from the snapshot as it is now; answers when it has taken over. */
+  async rewrite(): Promise<void> {
+    while (this.renewing !== null) await this.renewing;
+    this.renewSoon();
+    await this.renewing;
+  }
+
   private renewSoon(): void {
     if (this.renewing !== null || this.broken !== null) return;
     this.renewing = this.renew()

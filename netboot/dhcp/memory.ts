@@ -95,6 +95,14 @@ export class Memory {
     machine.attempt = null;
   }
 
+  /** The clock was set: fetches that were counted are as long ago as before. */
+  moveTime(by: number): void {
+    for (const machine of this.machines.values()) {
+      machine.fetches = machine.fetches.map((at) => at + by);
+      if (machine.chained !== null) machine.chained += by;
+    }
+  }
+
   /** An operator starts anew with this machine. */
   forgive(mac: string): void {
     this.machines.delete(mac);

@@ -283,7 +283,7 @@ export class Post {
     // The client itself may answer, and so may an old entry of whoever had the address before.
     const friends = [decision.client.mac, before?.mac ?? null];
     const judge = (mac: string | null) => then(mac !== null && friends.includes(mac) ? null : mac);
-    const known = this.conflicts.known(address, now);
+    const known = this.conflicts.known(address);
     this.restock();
     if (known !== undefined) judge(known);
     else if (!isNear) then(null);
@@ -342,19 +342,18 @@ export class Post {
     const elapsed = performance.now() - this.restocked;
     if (this.stocking || this.place.mode !== 'full' || elapsed < restockEvery) return;
     this.restocked = performance.now();
-    const { store, clock } = this.options;
+    const { store } = this.options;
     const near = this.place.subnets.find(({ block }) => this.own.some((address) => holds(block, address)));
     if (!near) return;
-    const now = clock();
     const next = store.book.upcoming(near, this.own, stock);
-    const unknown = next.filter((address) => this.conflicts.known(address, now) === undefined);
+    const unknown = next.filter((address) => this.conflicts.known(address) === undefined);
     if (unknown.length < stock / 8 && unknown.length < next.length) return;
     if (unknown.length === 0 || this.conflicts.busy) return;
     this.stocking = true;
     const done = () => {
       this.stocking = false;
     };
-    this.conflicts.ahead(unknown, now).then(done, done);
+    this.conflicts.ahead(unknown).then(done, done);
   }
 
   private send(reply: Reply, port: number, mac: string | null): void {

@@ -186,6 +186,13 @@ export class Store {
     await Promise.all(written);
   }
 
+  /** The clock was set: leases last as long as before, also on the disk. Answers when they are there. */
+  moveTime(by: number): Promise<void> {
+    this.book.moveTime(by);
+    this.memory.moveTime(by);
+    return this.journal.rewrite();
+  }
+
   get backlog(): number {
     return this.journal.backlog;
   }

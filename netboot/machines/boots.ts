@@ -75,6 +75,12 @@ export class Boots {
     this.#after = after;
   }
 
+  /** Inside a write: the clock was set. */
+  moveTime(by: number): void {
+    this.#machines.store.moveTime(by);
+    this.#tickets.moveTime(by);
+  }
+
   /** A machine asks for its script. One that nobody knows is entered. */
   netboot(request: NetbootRequest): Promise<Netboot> {
     return this.#needs.database.write(() => {

@@ -32,6 +32,8 @@ export interface MachineStore {
   readonly countByPhase: () => ReadonlyMap<string, number>;
   /** MACs whose silence is too long at `at`. */
   readonly due: (at: number) => readonly string[];
+  /** The clock was set: lives that run, and boots that are counted, move `by` milliseconds with it. */
+  readonly moveTime: (by: number) => void;
   /** Machines with this SMBIOS serial number. */
   readonly withSerial: (serial: string) => readonly MachineRecord[];
   readonly putInventory: (mac: string, document: string, at: number) => void;
@@ -90,18 +92,19 @@ export function sqliteMachines(
       const found = database.prepare('SELECT * FROM machines WHERE mac = ?').get(String(row.mac));
       return found ? JSON.stringify(wireMachine(toRecord(found), clock(), limitOfBoots)) : '{}';
     });
+  const put: MachineStore['put'] = (record) => {
+    if (record.revision === 1) total = null;
+    // Enough boots in a row stop a machine for a time: what comes next then depends on the clock.
+    const timeless = record.life.boots.length < limitOfBoots.boots;
+    const wire = timeless ? JSON.stringify(wireMachine(record, clock(), limitOfBoots)) : null;
+    database.prepare(upsert).run(...toValues(record), wire);
+  };
   return {
     get: (mac) => {
       const row = database.prepare('SELECT * FROM machines WHERE mac = ?').get(mac);
       return row ? toRecord(row) : null;
     },
-    put: (record) => {
-      if (record.revision === 1) total = null;
-      // Enough boots in a row stop a machine for a time: what comes next then depends on the clock.
-      const timeless = record.life.boots.length < limitOfBoots.boots;
-      const wire = timeless ? JSON.stringify(wireMachine(record, clock(), limitOfBoots)) : null;
-      database.prepare(upsert).run(...toValues(record), wire);
-    },
+    put,
     delete: (mac) => {
       total = null;
       return Number(database.prepare('DELETE FROM machines WHERE mac = ?').run(mac).changes) > 0;
@@ -129,6 +132,17 @@ export function sqliteMachines(
         )
         .all(at, at + 3_600_000);
       return rows.map((row) => String(row.mac));
+    },
+    moveTime: (by) => {
+      const rows = database
+        .prepare(`SELECT * FROM machines WHERE due_at IS NOT NULL OR life NOT LIKE '%"boots":[]%'`)
+        .all();
+      for (const row of rows) {
+        const record = toRecord(row);
+        const { since, heard, boots } = record.life;
+        const life = { since: since + by, heard: heard + by, boots: boots.map((at) => at + by) };
+        put({ ...record, life: { ...record.life, ...life } });
+      }
     },
     withSerial: (serial) =>
       database.prepare('SELECT * FROM machines WHERE smbios_serial = ? LIMIT 10').all(serial).map(toRecord),

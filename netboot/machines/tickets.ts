@@ -75,6 +75,11 @@ export class Tickets {
     return row !== null && row.token !== null && at < row.expiresAt && row.address !== address;
   }
 
+  /** Inside a write: the clock was set. */
+  moveTime(by: number): void {
+    this.#database.prepare('UPDATE tickets SET expires_at = expires_at + ?').run(by);
+  }
+
   /** Inside a write: the boot is over. */
   end(mac: string): void {
     this.#database.prepare('DELETE FROM tickets WHERE mac = ?').run(mac);
