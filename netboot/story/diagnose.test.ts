@@ -50,6 +50,8 @@ const failed = (end: 'timeout' | 'not-found', bytes = 0): StepNews => {
   return { kind: 'tftp-failed', file: 'snponly.efi', bytes, end, message: 'm' };
 };
 
+const eio: StepNews = { kind: 'failed', step: 'write', cause: 'EIO' };
+
 function at(news: StepNews, time: number): Step {
   return { at: time, mac, address: null, ...news };
 }
@@ -82,6 +84,14 @@ const cases: readonly (readonly [string, readonly StepNews[]])[] = [
   ['no-agent', [discover, machine, kernel, { kind: 'token' }]],
   ['flash-silent', [discover, machine, kernel, { kind: 'write', bytes: 5, total: 10 }]],
   ['failed', [discover, machine, { kind: 'failed', step: 'write', cause: 'EIO' }]],
+  [
+    'failed',
+    [discover, machine, eio, { kind: 'plan', action: 'flash' }, eio, { kind: 'agent', version: null }],
+  ],
+  [
+    'done',
+    [discover, machine, eio, { kind: 'plan', action: 'flash' }, { kind: 'done', authenticated: true }],
+  ],
   ['done', [discover, machine, { kind: 'done', authenticated: true }]],
 ];
 

@@ -29,7 +29,17 @@ class Facts {
   last<Kind extends StepKind>(kind: Kind): StepOf<Kind> | undefined {
     return this.all(kind).at(-1);
   }
+  /** The failure that the boot ended with; none where another try went on after it. */
+  failure(): StepOf<'failed'> | undefined {
+    const failed = this.last('failed');
+    const goesOn = ({ kind }: Step) => another.has(kind);
+    if (!failed || this.boot.steps.slice(this.boot.steps.indexOf(failed)).some(goesOn)) return undefined;
+    return failed;
+  }
 }
+
+/** Steps of a live system that is at work: it does not ask while it waits for what to do after a failure. */
+const another: ReadonlySet<StepKind> = new Set<StepKind>(['plan', 'write', 'verify', 'done']);
 
 const running = (cause: string): Diagnosis => ({ state: 'running', code: 'running', cause, advice: '' });
 const done = (code: string, cause: string): Diagnosis => ({ state: 'done', code, cause, advice: '' });
@@ -40,7 +50,7 @@ const stopped = (code: string, cause: string, advice: string): Diagnosis => {
 /** What became of `boot`, as seen at `now` (milliseconds since 1970). */
 export function diagnose(boot: Boot, now: number): Diagnosis {
   const facts = new Facts(boot);
-  const failed = facts.last('failed');
+  const failed = facts.failure();
   if (failed) {
     const advice = 'Read the cause; the machine page and the events say more.';
     return { state: 'failed', code: 'failed', cause: `${failed.step}: ${failed.cause}`, advice };
