@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Page } from 'playwright-core';
+import type { Page, Request } from 'playwright-core';
 import {
   enterMachines,
   type LabAppliance,
@@ -10,6 +10,7 @@ import {
   startLab,
   whyNoBrowser,
 } from './lab.ts';
+import { until } from './processes.ts';
 
 const skip = whyNoBrowser();
 const places = ['dashboard', 'setup', 'machines', 'images', 'boot', 'tasks', 'events', 'settings'] as const;
@@ -37,8 +38,22 @@ async function linesOf(page: Page): Promise<ReadonlySet<string>> {
 async function visit(page: Page, lab: LabAppliance, place: string): Promise<ReadonlySet<string>> {
   await page.goto(`${lab.url}/ui/${place}`);
   await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.waitForLoadState('networkidle', { timeout: 1000 }).catch(() => undefined);
+  await until(() => asking.get(page)?.size === 0, `${place} has all its answers`);
+  // What came last is drawn in the next frame.
+  await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
   return linesOf(page);
+}
+
+/** Requests of each page that are not answered yet; the stream of news never is. */
+const asking = new WeakMap<Page, Set<Request>>();
+function watch(page: Page): void {
+  const open = new Set<Request>();
+  asking.set(page, open);
+  page.on('request', (request) => {
+    if (!request.url().includes('/events/stream')) open.add(request);
+  });
+  page.on('requestfinished', (request) => open.delete(request));
+  page.on('requestfailed', (request) => open.delete(request));
 }
 
 async function logIn(page: Page, lab: LabAppliance, label: string, button: string): Promise<void> {
@@ -61,6 +76,7 @@ test('in a German browser every page speaks German, also of what the appliance r
   await using german = await openPage(browser, { locale: 'de-DE' });
   await using english = await openPage(browser);
   const { page } = german;
+  for (const one of [page, english.page]) watch(one);
   await logIn(page, lab, 'Passwort', 'Anmelden');
   await logIn(english.page, lab, 'Password', 'Log in');
   assert.equal(await page.locator('html').getAttribute('lang'), 'de');

@@ -1,44 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Page } from 'playwright-core';
-import { barriers } from './axe.ts';
 import { enter, type LabAppliance, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { look } from './lablook.ts';
 import { noise } from './sample.ts';
 
 const skip = whyNoBrowser();
-/** Screenshots are made when asked for: BTY_SCREENS=1. */
-const wanted = process.env.BTY_SCREENS === '1';
-const screens = join(import.meta.dirname, '..', '..', 'docs', 'screens', 'lab');
-const phone = { width: 390, height: 844 };
-
-/** Judges what is shown, and keeps a picture of it, in both colours and at both widths. */
-async function look(page: Page, name: string, found: string[]): Promise<void> {
-  const desk = page.viewportSize() ?? phone;
-  for (const [where, size] of [
-    ['desktop', desk],
-    ['phone', phone],
-  ] as const) {
-    await page.setViewportSize(size);
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      // A narrow page has the colours and, but for these, the parts of a wide one.
-      if (where === 'desktop' || (colorScheme === 'light' && /-machines?$/.test(name)))
-        found.push(
-          ...(await barriers(page)).map((barrier) => `${name}, ${where}, ${colorScheme}: ${barrier}`),
-        );
-      const wide = (await page.evaluate('document.documentElement.scrollWidth')) as number;
-      if (wide > size.width) found.push(`${name}, ${where}: it is ${wide} pixels wide`);
-      if (!wanted) continue;
-      await mkdir(screens, { recursive: true });
-      await page.screenshot({ path: join(screens, `${name}-${where}-${colorScheme}.png`) });
-    }
-  }
-  await page.setViewportSize(desk);
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
-}
 
 /** A small lab: an image, machines in several states, one that booted. */
 async function furnish(lab: LabAppliance): Promise<void> {
@@ -128,6 +95,13 @@ test('nothing stands in the way of anybody on any page, light or dark, wide or n
   await goTo('settings', 'Settings');
   await page.getByText('this one', { exact: true }).waitFor();
   await look(page, '15-settings', found);
+  const backup = await fetch(`${lab.url}/backup`, { headers: { cookie: await lab.cookie() } });
+  const buffer = Buffer.from(await backup.arrayBuffer());
+  const file = { name: 'rack-b.backup', mimeType: 'application/octet-stream', buffer };
+  await page.locator('input[type=file]').setInputFiles(file);
+  await page.getByRole('alertdialog').waitFor();
+  await look(page, '17-restore', found);
+  await page.getByRole('button', { name: 'Cancel' }).click();
   await goTo('nowhere', 'There is no page here');
   await page.keyboard.press('?');
   await page.getByRole('dialog').waitFor();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { enter, openPage, startBrowser, whyNoBrowser } from './lab.ts';
+import { look } from './lablook.ts';
 import { startSimLab, whyNoNetwork } from './labsim.ts';
 
 const skip = whyNoBrowser() || whyNoNetwork();
@@ -38,6 +39,7 @@ test('a rack that boots is seen doing so: machines appear, their stories fill, a
   await page.getByText(/Done: /).waitFor();
   // The disk that the simulated machine told of, by its serial number.
   await page.getByRole('heading', { name: 'Hardware' }).waitFor();
+  await look(page, '19-machine-flashed', []);
   const download = page.waitForEvent('download');
   await page.getByRole('link', { name: /Packets \(\d+\)/ }).click();
   assert.match((await download).suggestedFilename(), /^boot-.*\.pcap$/);
@@ -47,6 +49,9 @@ test('a rack that boots is seen doing so: machines appear, their stories fill, a
     .locator('.fact', { hasText: 'Sent' })
     .getByText(/^[1-9]/)
     .waitFor();
+  const found: string[] = [];
+  await look(page, '18-boot-serving', found);
+  assert.deepEqual(found, []);
   await page.getByRole('link', { name: 'Dashboard' }).click();
   await page.getByRole('link', { name: `${count} Deployed` }).waitFor();
   assert.deepEqual(opened.complaints, []);

@@ -280,13 +280,17 @@ function Programs() {
                 <td className="mono">{name}</td>
                 <td data-name={t('lab.boot.platform')}>
                   {platform}
-                  <p className="quiet">{purpose}</p>
+                  <p className="quiet" lang="en">
+                    {purpose}
+                  </p>
                 </td>
                 <td data-name={t('lab.boot.path')} className="table-name">
                   {path === null ? (
                     <>
                       <span className="badge">{t('lab.boot.missing')}</span>{' '}
-                      <span className="quiet">{advice}</span>
+                      <span className="quiet" lang="en">
+                        {advice}
+                      </span>
                     </>
                   ) : (
                     <>
