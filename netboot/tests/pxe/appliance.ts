@@ -54,8 +54,9 @@ export class LabAppliance {
     const install = ['live', 'install', await builtLive(), '--state-dir', appliance.#state];
     await lab.run(process.execPath, program, ...install);
     await appliance.run();
-    const reply = await appliance.ask('POST', '/ui/login', {
-      form: `password=${encodeURIComponent(password)}`,
+    const reply = await lab.curl('POST', `${appliance.url}/ui/login`, {
+      body: `password=${encodeURIComponent(password)}`,
+      newJar: appliance.#jar,
     });
     if (reply.status !== 303) throw new Error(`the login answers ${reply.status}: ${reply.body}`);
     return appliance;
@@ -109,9 +110,9 @@ export class LabAppliance {
   async ask(
     method: string,
     path: string,
-    { json, form, upload }: { json?: unknown; form?: string; upload?: string } = {},
+    { json, upload }: { json?: unknown; upload?: string } = {},
   ): Promise<Reply> {
-    const body = json === undefined ? form : JSON.stringify(json);
+    const body = json === undefined ? undefined : JSON.stringify(json);
     return this.#lab.curl(method, `${this.url}${path}`, {
       jar: this.#jar,
       ...(body === undefined ? {} : { body }),

@@ -105,6 +105,7 @@ describe('hostile surroundings', { skip }, () => {
         await guest.sees(/BTY-MARKER rot/, 150, 'the flashed system');
         await scene.reaches(mac, 'deployed');
         await scene.holdsImage(disk, image);
+        await scene.told(mac, 1, ['plan=flash', 'failed', 'plan=flash', 'verify', 'done'], 'done');
       },
     );
   });

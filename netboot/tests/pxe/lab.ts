@@ -130,7 +130,8 @@ export class Lab {
     for (const header of options.headers ?? []) args.push('-H', header);
     if (options.body !== undefined) args.push('-d', options.body);
     if (options.upload !== undefined) args.push('-T', options.upload);
-    if (options.jar !== undefined) args.push('-b', options.jar, '-c', options.jar);
+    if (options.jar !== undefined) args.push('-b', options.jar);
+    if (options.newJar !== undefined) args.push('-c', options.newJar);
     const output = await this.run('curl', ...args);
     const at = output.lastIndexOf('\n');
     return { status: Number(output.slice(at + 1)), body: output.slice(0, at) };
@@ -160,8 +161,9 @@ export interface CurlOptions {
   readonly body?: string;
   /** File to send. */
   readonly upload?: string;
-  /** File that keeps cookies. */
+  /** File with cookies to send, and where to write the ones that come. Others may read the first at the same time. */
   readonly jar?: string;
+  readonly newJar?: string;
 }
 
 class Running implements LabProcess {
