@@ -1,6 +1,7 @@
 /** `npm run media:usb`, `media:server-x86`, `media:server-rpi`. */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildPi, piTools } from './rpi.ts';
 import { buildServer, serverTools } from './server.ts';
 import { missingTools } from './tools.ts';
 import { buildStick, megabytes, stickTools } from './usb.ts';
@@ -22,7 +23,7 @@ const [what] = positionals;
 
 async function main(): Promise<void> {
   if (values.help || what === undefined) {
-    say(`Builds media from packages of Debian and this checkout: usb, server-x86
+    say(`Builds media from packages of Debian and this checkout: usb, server-x86, server-rpi
 
   --to DIR     where to put them (dist/media)
   --firmware   add vendor firmware of network cards (not free: see the licences on the medium)
@@ -36,11 +37,13 @@ async function main(): Promise<void> {
     const built = await buildStick({ ...common, level: values.fast ? 3 : 19 });
     say(`${built.packed}: ${megabytes(built.packedBytes)} (${megabytes(built.bytes)} unpacked)`);
     say(`sha256 ${built.sha256}`);
-  } else if (what === 'server-x86') {
-    needs(serverTools);
+  } else if (what === 'server-x86' || what === 'server-rpi') {
+    const pi = what === 'server-rpi';
+    needs(pi ? piTools : serverTools);
     const { to, cache } = common;
     const { refresh } = values;
-    const built = await buildServer({ to, cache, refresh, say, level: values.fast ? 3 : 19 });
+    const build = pi ? buildPi : buildServer;
+    const built = await build({ to, cache, refresh, say, level: values.fast ? 3 : 19 });
     say(`${built.packed}: ${megabytes(built.packedBytes)} (${megabytes(built.bytes)} unpacked)`);
     say(`sha256 ${built.sha256}`);
   } else throw new Error(`there is no medium "${what}"`);
