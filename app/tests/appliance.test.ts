@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { ElectronApplication, Page } from 'playwright-core';
-import { barriers } from './axe.ts';
+import { look } from './look.ts';
 import { packedApp } from './packed.ts';
 import { descendantsOf, isAlive, until } from './processes.ts';
 import { folderFor, noise } from './sample.ts';
@@ -90,7 +90,10 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await using desk = await openApp();
   const { page, app, data } = desk;
   await placeLiveSystem(data);
+  const found: string[] = [];
   await goTo(page, 'Network boot');
+  await page.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached', timeout: 30_000 });
+  await look(page, '14-network-boot', found);
   await startFull(page);
   await running(page);
   const first = await applianceOf(app);
@@ -98,7 +101,7 @@ test('started from the window, it lists a machine that boots, tells its story, c
 
   await page.getByRole('button', { name: 'Overview' }).click();
   await page.getByText('No machine was seen yet').waitFor();
-  assert.deepEqual(await barriers(page), []);
+  await look(page, '15-network-boot-waiting', found);
   await chosenAddressesInForce(data);
   const { failed } = await bench.boot('BIOS ROM');
   assert.deepEqual(failed, []);
@@ -111,7 +114,7 @@ test('started from the window, it lists a machine that boots, tells its story, c
       .locator('.step-kind', { hasText: new RegExp(`^${step}$`) })
       .first()
       .waitFor({ timeout: 30_000 });
-  assert.deepEqual(await barriers(page), []);
+  await look(page, '16-network-boot-story', found);
 
   // It is killed by force, and is there again with the machine that it knew.
   process.kill(first, 'SIGKILL');
@@ -122,9 +125,11 @@ test('started from the window, it lists a machine that boots, tells its story, c
 
   await page.getByRole('button', { name: 'Log' }).click();
   await page.locator('.log-line').first().waitFor({ timeout: 30_000 });
+  await look(page, '17-network-boot-log', found);
   const second = await applianceOf(app);
   await stop(desk);
   await until(() => !isAlive(second), 'its process has ended');
+  assert.deepEqual(found, []);
   assert.deepEqual(desk.complaints, []);
 });
 
@@ -140,6 +145,9 @@ test('what is in its way is told with advice, and over when it is gone', {
   await startFull(page);
   const alert = page.getByRole('alert');
   await alert.getByText('TCP port 8080 on 0.0.0.0 is held by another program.').waitFor({ timeout: 30_000 });
+  const found: string[] = [];
+  await look(page, '20-network-boot-trouble', found);
+  assert.deepEqual(found, []);
   await page.getByRole('textbox', { name: 'TCP port' }).fill('8090');
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await running(page);
@@ -241,6 +249,8 @@ test('its own pages need no password and go nowhere else; left running it is fou
   await page.getByRole('button', { name: 'Overview' }).click();
   await page.getByRole('button', { name: /^02:5b:00:/ }).waitFor({ timeout: 30_000 });
   await page.getByRole('button', { name: 'Password for other browsers…' }).click();
+  const seen: string[] = [];
+  await look(page, '18-other-browsers', seen);
   await page.getByRole('button', { name: 'Make a new password' }).click();
   const password = (await page.locator('.password').textContent()) ?? '';
   const body = new URLSearchParams({ password });
@@ -262,7 +272,8 @@ test('its own pages need no password and go nowhere else; left running it is fou
   const other = await applianceOf(app);
   await closeWindow(app);
   await page.getByRole('alertdialog', { name: 'The appliance is running' }).waitFor();
-  assert.deepEqual(await barriers(page), []);
+  await look(page, '19-network-boot-leaving', seen);
+  assert.deepEqual(seen, []);
   await page.getByRole('button', { name: 'Do not close' }).click();
   await closeWindow(app);
   const ended = once(app.process(), 'exit');
