@@ -5,6 +5,7 @@ import { formatAddress, formatHardware, holds, type Ipv4 } from './address.ts';
 import { Conflicts, conflictText } from './conflict.ts';
 import { quarantine } from './full.ts';
 import type { Lease } from './lease.ts';
+import { LeftOut } from './leftout.ts';
 import { Link, type Received } from './link.ts';
 import { decide } from './offer.ts';
 import { byteIn, hexOf, MessageType, Option, textIn } from './option.ts';
@@ -77,6 +78,7 @@ export class Post {
   private fullSince: number | null = null;
   private overloaded = false;
   private shed = 0;
+  private readonly leftOut = new LeftOut();
   private unprobed = 0;
   private demand = { since: 0, count: 0, before: 0 };
   private stocking = false;
@@ -177,7 +179,7 @@ export class Post {
   }
 
   /**
-   * Under more load than can be served, machines that are new here wait for their next try, so that those that hold
+   * Under more load than can be served, machines that are new here wait for their second try, so that those that hold
    * an offer or a lease are answered in time. libuv reads at most 32 datagrams of a socket in one turn of the loop;
    * nothing but full turns for some time means that more wait than were read.
    */
@@ -187,6 +189,7 @@ export class Post {
     if (byteIn(packet.options, Option.messageType) !== MessageType.discover) return false;
     const hardware = `${packet.htype}/${hexOf(packet.chaddr.subarray(0, packet.hlen))}`;
     if (this.options.store.book.ofClient(hardware) !== null) return false;
+    if (!this.leftOut.add(hardware)) return false;
     this.shed++;
     return true;
   }
