@@ -107,6 +107,13 @@ test('what is wrong is told with its line and column, and with what is allowed',
   assert.match(one('steps:\n- name: a\n  run: x\n  run: y\n'), /^4:3 .*unique/);
 });
 
+test('a variable that is never closed is found out quickly', () => {
+  const began = process.cpuUsage();
+  assert.equal(readTask(`steps:\n- name: a\n  run: "{{${' '.repeat(16_000)}"\n`).kind, 'valid');
+  const { user } = process.cpuUsage(began);
+  assert.ok(user < 1_000_000, `${user / 1000} ms`);
+});
+
 test('hostile files are refused quickly, whatever they are made of', () => {
   const bomb = Array.from({ length: 9 }, (_, level) => {
     const of = level === 0 ? '"lol"' : `*l${level - 1}`;
@@ -134,6 +141,7 @@ test('hostile files are refused quickly, whatever they are made of', () => {
     nothing: '',
     'a zero byte in a command': 'steps:\n- name: a\n  run: "x\\0y"\n',
     'a prototype': '__proto__: {steps: []}\n',
+    'brackets and then spaces': `${'['.repeat(20)}${' '.repeat(2000)}x`,
   };
   for (const [what, text] of Object.entries(files)) {
     const began = process.cpuUsage();

@@ -64,7 +64,7 @@ const only = (line: number, column: number, message: string): ReadTask => {
 function tooDeep(text: string): number | null {
   const lines = text.split('\n');
   for (const [index, line] of lines.entries()) {
-    if (/^\s*(?:[[{][\s[{]*){21}/.test(line) || /^\s*(?:[-?] +){21}/.test(line)) return index + 1;
+    if (bracketsBefore(line) > deepest || /^\s*(?:[-?] +){21}/.test(line)) return index + 1;
     if (/^ {400}\s*\S/.test(line) && /^\s*(- |\? |[\w"']+:( |$))/.test(line)) return index + 1;
   }
   let open = 0;
@@ -78,6 +78,16 @@ function tooDeep(text: string): number | null {
     if (open > deepest) return index + 1;
   }
   return null;
+}
+
+/** Brackets that stand before anything else in `line`. */
+function bracketsBefore(line: string): number {
+  let count = 0;
+  for (const letter of line) {
+    if (letter === '[' || letter === '{') count++;
+    else if (letter.trim() !== '') break;
+  }
+  return count;
 }
 
 interface Ranged {

@@ -1,8 +1,8 @@
 /** Task files: those of the registry with their versions, and those that are named by their path. */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { type TaskFile, taskNamePattern } from '../../shared/contract/task.ts';
-import { failure } from '../../shared/failure.ts';
+import { Failure, failure } from '../../shared/failure.ts';
 import { mostTaskBytes, type Task, type TaskFault } from '../../shared/task/file.ts';
 import type { Database } from '../store/database.ts';
 import { readTask } from './file.ts';
@@ -99,8 +99,11 @@ export function readBounded(path: string): string {
   const refuse = (problem: string) => failure('TASK_UNKNOWN', { ref: path, problem });
   let file: number;
   try {
+    // Opening a device may already do something.
+    if (!statSync(path).isFile()) throw refuse('it is no file');
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
+    if (error instanceof Failure) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     throw refuse(code === 'ENOENT' ? 'the appliance has no such file' : `it cannot be read (${code})`);
   }
@@ -108,8 +111,14 @@ export function readBounded(path: string): string {
     if (!fstatSync(file).isFile()) throw refuse('it is no file');
     const bytes = Buffer.alloc(mostTaskBytes + 1);
     let size = 0;
-    for (let read = 1; read > 0 && size < bytes.length; size += read)
-      read = readSync(file, bytes, size, bytes.length - size, null);
+    try {
+      for (let read = 1; read > 0 && size < bytes.length; size += read)
+        read = readSync(file, bytes, size, bytes.length - size, null);
+    } catch (error) {
+      throw refuse(
+        `it cannot be read (${error instanceof Error && 'code' in error ? String(error.code) : error})`,
+      );
+    }
     if (size > mostTaskBytes)
       throw failure('TASK_INVALID', { name: path, problem: `it is longer than ${mostTaskBytes} bytes` });
     try {

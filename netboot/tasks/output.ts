@@ -43,6 +43,7 @@ export class RunOutput {
     options: { readonly most: number; readonly clock: () => number; readonly onGrow: () => void },
   ): Promise<RunOutput> {
     const make = (name: string) => open(join(folder, name), 'a', 0o600);
+    await endLastLine(join(folder, outputName));
     const files = {
       stdout: await make('cijoe.stdout'),
       stderr: await make('cijoe.stderr'),
@@ -68,7 +69,12 @@ export class RunOutput {
 
   /** Something that bty says of the run. */
   say(text: string): Promise<void> {
-    return this.#then(() => this.#append({ at: this.#at(), step: this.step, stream: 'bty', text }));
+    return this.#then(async () => {
+      for (let from = 0; from < text.length; from += pieceBytes) {
+        const piece = text.slice(from, from + pieceBytes);
+        await this.#append({ at: this.#at(), step: this.step, stream: 'bty', text: piece });
+      }
+    });
   }
 
   /** The step is over: what is left of half a letter is told. */
@@ -163,6 +169,15 @@ export class RunOutput {
   #at(): number {
     return this.#clock() / 1000;
   }
+}
+
+/** A run that goes on after a crash must not add to half a line. */
+async function endLastLine(path: string): Promise<void> {
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (size === 0) return;
+  await using file = await open(path, 'r+');
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  if (buffer[0] !== 0x0a) await file.write('\n', size);
 }
 
 function newDecoders() {

@@ -9,6 +9,9 @@ import { mostPutBytes, type PutFile } from '../../shared/contract/task.ts';
 import { Problem } from '../http/problem.ts';
 import { isFileName } from './file.ts';
 
+/** Of at most 64 MiB each. */
+const mostPutFiles = 200;
+
 export class PutFiles {
   readonly #folder: string;
 
@@ -26,6 +29,13 @@ export class PutFiles {
   async save(name: string, request: Readable): Promise<PutFile> {
     const target = this.#path(name);
     await mkdir(this.#folder, { recursive: true, mode: 0o750 });
+    const others = (await this.list()).filter((file) => file.name !== name);
+    if (others.length >= mostPutFiles)
+      throw new Problem(
+        409,
+        `There are ${others.length} files, and no more are kept: delete one that no task copies.`,
+      );
+    await this.#sweep();
     // No name of a file here begins with a dot.
     const partial = join(this.#folder, `.${randomBytes(9).toString('hex')}.partial`);
     try {
@@ -39,6 +49,16 @@ export class PutFiles {
     const file = await this.#look(name);
     if (file === null) throw new Problem(404, `no file ${name}`);
     return file;
+  }
+
+  /** What a crash left of uploads; one that runs grows. */
+  async #sweep(): Promise<void> {
+    const names = (await readdir(this.#folder)).filter((name) => /^\.[0-9a-f]{18}\.partial$/.test(name));
+    for (const name of names) {
+      const path = join(this.#folder, name);
+      const found = await lstat(path).catch(() => null);
+      if (found !== null && Date.now() - found.mtimeMs > 3_600_000) await rm(path, { force: true });
+    }
   }
 
   async delete(name: string): Promise<void> {

@@ -21,12 +21,12 @@ export function reportOf(state: TaskState): string {
     ['host key', state.host_key?.fingerprint ?? '-'],
   ];
   const lines = rows.map(([name, value]) => `${name.padEnd(10)}${value}`);
-  if (state.error !== null) lines.push('', state.error, state.advice ?? '');
+  if (state.error !== null) lines.push('', printable(state.error), state.advice ?? '');
   for (const [index, step] of state.steps.entries()) {
     const seconds = step.duration === null ? '' : ` ${step.duration.toFixed(1)} s`;
     const code = step.exit_code === null ? '' : ` (exit code ${step.exit_code})`;
     lines.push('', `${index + 1}. ${step.name} [${step.uses}]: ${step.status}${code}${seconds}`);
-    if (step.error !== null) lines.push(`   ${step.error}`);
+    if (step.error !== null) lines.push(`   ${printable(step.error)}`);
     const text = outputs.get(index) ?? '';
     if (text !== '')
       lines.push(
@@ -122,7 +122,9 @@ function outputsOf({ run_dir }: TaskState): ReadonlyMap<number, string> {
     const { lines, next } = readOutput(run_dir, at);
     if (lines.length === 0) return found;
     for (const { text } of lines) {
-      const { step, text: piece } = JSON.parse(text) as TaskOutput;
+      const read = pieceIn(text);
+      if (read === null) continue;
+      const { step, text: piece } = read;
       const before = found.get(step) ?? '';
       if (before.length >= mostLetters) continue;
       const whole = before + piece;
@@ -132,5 +134,14 @@ function outputsOf({ run_dir }: TaskState): ReadonlyMap<number, string> {
       );
     }
     at = next;
+  }
+}
+
+/** Null for half a line, as a full disk or a crash leaves it. */
+function pieceIn(line: string): TaskOutput | null {
+  try {
+    return JSON.parse(line) as TaskOutput;
+  } catch {
+    return null;
   }
 }

@@ -41,6 +41,9 @@ export interface RunNeeds {
   readonly signal: AbortSignal;
 }
 
+/** Letters of a command: a system takes 128 KiB as one argument (execve(2), MAX_ARG_STRLEN). */
+const mostCommand = 100_000;
+
 /** What a stopped command said of its end. */
 class Stopped extends Error {
   readonly how: string;
@@ -107,6 +110,7 @@ export class Run {
   async #step(index: number, step: TaskStep, total: AbortSignal): Promise<void> {
     const { clock, output, stepSeconds, totalSeconds, signal } = this.#needs;
     this.#at = index;
+    this.#code = null;
     output.step = index;
     const began = clock();
     this.#set(index, { status: 'running', started_at: began / 1000 });
@@ -179,6 +183,7 @@ export class Run {
   ): Promise<void> {
     const { output } = this.#needs;
     for (const [place, written] of step.commands.entries()) {
+      if (signal.aborted) throw new Stopped('nothing ran on the machine just then');
       const command = this.#expanded(step, written);
       await output.say(`$ ${command}\n`);
       const ended = await this.#command(command, signal);
@@ -195,7 +200,9 @@ export class Run {
           if (ended.left) await output.say('[something was left running in the background]\n');
           break;
         case 'signal': {
-          const problem = `${which} was ended by SIG${ended.signal}`;
+          // The machine names it, and may name anything.
+          const name = /^[A-Z0-9@._-]{1,40}$/i.test(ended.signal) ? ended.signal : 'a signal';
+          const problem = `${which} was ended by ${name}`;
           throw failure('TASK_STEP_FAILED', { step: step.name, problem });
         }
         case 'stopped':
@@ -269,9 +276,11 @@ export class Run {
       await output.say('The machine is down.\n');
       return;
     }
-    const alive = this.#remote === null ? null : await this.#remote.ask('hostname', signal);
+    // Who asked for no command but the task's gets a new connection in the place of a question.
+    const asks = this.#remote !== null && !this.#needs.verbatim;
+    const alive = asks ? await this.#remote?.ask('hostname', signal) : null;
     signal.throwIfAborted();
-    if (alive === null) {
+    if (alive === null || alive === undefined) {
       this.#leave();
       await this.#enter(await this.#heeding(host.wait(step.seconds, signal)));
     }
@@ -282,7 +291,16 @@ export class Run {
     const { host, output } = this.#needs;
     const end = performance.now() + step.seconds * 1000;
     const left = () => Math.max(1, Math.round((end - performance.now()) / 1000));
+    if (this.#needs.verbatim) {
+      const problem =
+        'with --task-verbatim only commands of the task are sent: write the one that reboots, then core.wait_for_transport with state down, then with state up';
+      throw failure('TASK_STEP_FAILED', { step: step.name, problem });
+    }
     const before = await this.#bootId(signal);
+    if (before === null) {
+      const problem = 'the machine does not tell its boot id, so nothing could prove that it rebooted';
+      throw failure('TASK_STEP_FAILED', { step: step.name, problem });
+    }
     const sudo = '[ "$(id -u)" = 0 ] || s="sudo -n"';
     const ended = await this.#command(
       `${sudo}; $s systemctl reboot || $s reboot || $s shutdown -r now`,
@@ -301,7 +319,8 @@ export class Run {
       await host.waitDown(this.#address, Math.min(left(), 20), signal);
       this.#leave();
       await this.#enter(await this.#heeding(host.wait(left(), signal)));
-      if (before === null || (await this.#bootId(signal)) !== before) break;
+      const now = await this.#bootId(signal);
+      if (now !== null && now !== before) break;
       if (performance.now() >= end) {
         const problem = `the machine had not rebooted after ${step.seconds} s`;
         throw failure('TASK_STEP_FAILED', { step: step.name, problem });
@@ -327,7 +346,13 @@ export class Run {
     };
     const problem = variableProblem(text, machine);
     if (problem !== null) throw failure('TASK_STEP_FAILED', { step: step.name, problem });
-    return expanded(text, machine);
+    const command = expanded(text, machine);
+    if (command.length > mostCommand)
+      throw failure('TASK_STEP_FAILED', {
+        step: step.name,
+        problem: `with its variables it is longer than ${mostCommand} letters`,
+      });
+    return command;
   }
 
   async #enter(reached: Reached): Promise<void> {

@@ -310,7 +310,11 @@ export const taskOperations = operations({
     access: 'operate',
     summary: 'Upload a file that `core.put` may put on machines; one of that name is replaced.',
     body: { kind: 'raw' },
-    replies: { ...ok('The file.', PutFile), 413: { sentence: 'It is larger than 64 MiB.' } },
+    replies: {
+      ...ok('The file.', PutFile),
+      409: { sentence: 'There are 200 files already.' },
+      413: { sentence: 'It is larger than 64 MiB.' },
+    },
   },
   deletePutFile: {
     name: 'task.delete-put-file',

@@ -9,8 +9,8 @@ export interface TaskMachine {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** `{{ … }}`; whatever stands between. */
-const reference = /\{\{\s*([^{}]{0,200}?)\s*\}\}/g;
+/** `{{ … }}`; whatever stands between, with the spaces around it: two counts of spaces would be tried in every way. */
+const reference = /\{\{([^{}]{0,200})\}\}/g;
 const plain = ['machine.mac', 'machine.hostname', 'machine.address', 'machine.image_sha256'] as const;
 const label = /^machine\.labels\.([A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?)$/;
 /** Text that means itself to a shell, in quotes and without, and that no program takes for an option. */
@@ -19,7 +19,7 @@ const harmless = /^[A-Za-z0-9_./:@%+,=][A-Za-z0-9_./:@%+,=-]*$/;
 /** Names that may stand in `{{ }}`, for a person. */
 export const variableNames = [...plain, 'machine.labels.NAME'].join(', ');
 
-const namesIn = (text: string) => [...text.matchAll(reference)].map(([, name = '']) => name);
+const namesIn = (text: string) => [...text.matchAll(reference)].map(([, name = '']) => name.trim());
 
 /** Names in `text` that mean nothing. */
 export function unknownVariables(text: string): readonly string[] {
@@ -38,7 +38,7 @@ export function variableProblem(text: string, machine: TaskMachine): string | nu
 
 /** `text` with the values of `machine`; only where `variableProblem` found none. */
 export function expanded(text: string, machine: TaskMachine): string {
-  return text.replaceAll(reference, (whole, name: string) => meaningOf(name, machine) ?? whole);
+  return text.replaceAll(reference, (whole, name: string) => meaningOf(name.trim(), machine) ?? whole);
 }
 
 /** `value` as one word of a POSIX shell, whatever it holds. */

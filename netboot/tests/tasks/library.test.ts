@@ -1,7 +1,7 @@
 /** Task files over HTTP: what is refused and where, versions, who may do what. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -147,6 +147,14 @@ test('files for machines are uploaded, listed and deleted; no name leads out of 
   );
   assert.equal(await statusOfUpload(bench, '/tasks/files/large', 65), 413);
   assert.deepEqual(readdirSync(join(bench.stateDir, 'task-files')), ['motd']);
+  const crashed = join(bench.stateDir, 'task-files', `.${'a'.repeat(18)}.partial`);
+  writeFileSync(crashed, 'half');
+  utimesSync(crashed, 0, 0);
+  for (let count = 1; count < 200; count++)
+    writeFileSync(join(bench.stateDir, 'task-files', `file-${count}`), '');
+  assert.equal((await put('one-too-many', '')).status, 409);
+  assert.equal((await put('motd', 'anew\n')).status, 200);
+  assert.ok(!existsSync(crashed));
   assert.equal((await bench.call('DELETE', '/tasks/files/motd')).status, 204);
   assert.equal((await bench.call('DELETE', '/tasks/files/motd')).status, 404);
 });
