@@ -8,6 +8,7 @@ import { copyFileSync, existsSync, readFileSync, rmSync, symlinkSync } from 'nod
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { electronFiles } from '../app/electron.ts';
 import { billOfMaterials } from '../app/inventory.ts';
 import { buildImages } from '../container/run.ts';
 import { buildLive } from '../live/build.ts';
@@ -27,7 +28,7 @@ const { values } = parseArgs({
     fast: { type: 'boolean', default: false },
   },
 });
-const kinds = ['npm', 'deb', 'tarball', 'live', 'container', 'media'] as const;
+const kinds = ['npm', 'deb', 'tarball', 'app', 'live', 'container', 'media'] as const;
 const wanted = (kind: (typeof kinds)[number]): boolean =>
   values.only.length === 0 || values.only.includes(kind);
 const chosen = architectures.filter(
@@ -45,6 +46,10 @@ if (unknown.length > 0) {
 }
 const secret = process.env.BTY_SIGNING_KEY ?? '';
 const key = secret === '' ? null : parseSecretKey(existsSync(secret) ? readFileSync(secret, 'utf8') : secret);
+
+/** Version of the Electron that the desktop app brings; null where the app is not made. */
+const electron =
+  wanted('app') && process.arch === 'x64' && chosen.includes('x64') ? (await electronFiles()).version : null;
 
 const packers: Readonly<
   Record<'deb' | 'tarball', (folder: string, architecture: Architecture) => Promise<string>>
@@ -72,6 +77,7 @@ async function make(folder: string): Promise<string[]> {
   }
   for (const kind of ['deb', 'tarball'] as const)
     if (wanted(kind)) for (const one of chosen) names.push(await packers[kind](folder, one));
+  if (electron !== null) names.push(makeApp(folder));
   if (wanted('live')) names.push(...(await makeLive(folder)));
   if (wanted('container')) {
     await buildImages(folder, chosen);
@@ -91,6 +97,18 @@ async function make(folder: string): Promise<string[]> {
     }
   }
   return names;
+}
+
+/** The desktop app with the programs of this commit in it. Its name says no version, so that `latest` goes on. */
+function makeApp(folder: string): string {
+  for (const script of [join('build', 'pack', 'build.ts'), join('build', 'app', 'release.ts')])
+    execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, script)], {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+  const name = 'bty_amd64.deb';
+  copyFileSync(join(root, 'dist', 'app', `bty_${version}_amd64.deb`), join(folder, name));
+  return name;
 }
 
 async function makeLive(folder: string): Promise<string[]> {
@@ -122,7 +140,7 @@ try {
   const names = await make(folder);
   await writeFile(join(folder, 'CHANGELOG.md'), whole);
   await writeFile(join(folder, 'NOTES.md'), part);
-  await writeFile(join(folder, 'bty.cdx.json'), await billOfMaterials(root, null));
+  await writeFile(join(folder, 'bty.cdx.json'), await billOfMaterials(root, electron));
   const all = [...names, 'CHANGELOG.md', 'NOTES.md', 'bty.cdx.json'];
   const files = await writeManifests(folder, all, version, key);
   const place = join(values.to, version);
