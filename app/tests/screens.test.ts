@@ -1,31 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Page } from 'playwright-core';
-import { barriers } from './axe.ts';
+import { look } from './look.ts';
 import { loopDisk, valveDisk } from './loop.ts';
 import { folderFor, noise, partitionedImage } from './sample.ts';
 import { choose, diskRow, goTo, inspected, whyNoFaults, whyNoWindow } from './steps.ts';
 import { openApp } from './window.ts';
 
 const skip = whyNoWindow() || whyNoFaults();
-const screens = join(import.meta.dirname, '..', '..', 'docs', 'screens');
-/** Screenshots are made when asked for: BTY_SCREENS=1. */
-const wanted = process.env.BTY_SCREENS === '1';
-
-/** Judges the screen, and keeps a picture of it in both colours. */
-async function look(page: Page, name: string, found: string[]): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    found.push(...(await barriers(page)).map((barrier) => `${name}, ${colorScheme}: ${barrier}`));
-    if (!wanted) continue;
-    await mkdir(screens, { recursive: true });
-    await page.screenshot({ path: join(screens, `${name}-${colorScheme}.png`) });
-  }
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
-}
-
 test('nothing stands in the way of anybody on any screen, light or dark', { skip }, async (context) => {
   const folder = await folderFor(context);
   const image = await partitionedImage(join(folder, 'debian-13.img'), 24 << 20);
