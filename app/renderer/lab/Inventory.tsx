@@ -53,7 +53,7 @@ export function InventoryCard({ machine }: { readonly machine: Machine }) {
           },
           {
             name: t('lab.inventory.cpu'),
-            value: `${words(cpu.model)}, ${t('lab.inventory.cores', { cores: cpu.cores, threads: cpu.threads })}`,
+            value: `${words(cpu.model)}, ${t('lab.inventory.cores', { count: cpu.cores })}, ${t('lab.inventory.threads', { count: cpu.threads })}`,
           },
           { name: t('lab.inventory.memory'), value: bytes(memory_bytes) },
           { name: t('lab.inventory.kernel'), value: kernel },
