@@ -30,7 +30,8 @@ if (only.length === 0) {
 }
 
 /** What starts virtual machines, windows or many processes has the machine to itself, so that its clocks hold. */
-const alone = /^(agent\/tests\/guest\/|app\/tests\/(?!lab(?!window))|build\/media\/tests\/|netboot\/tests\/(pxe|sim)\/)/;
+const alone =
+  /^(agent\/tests\/guest\/|app\/tests\/(?!lab(?!window))|build\/media\/tests\/|netboot\/tests\/(pxe|sim)\/)/;
 
 interface TestEvent {
   readonly name: string;
