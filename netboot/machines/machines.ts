@@ -35,6 +35,8 @@ export interface BulkResult {
 export class Machines {
   readonly store: MachineStore;
   readonly limit: LoopLimit;
+  /** Inside the write that forgets a machine: whoever works on it lets it go. */
+  forgottenInside: (mac: string) => void = () => {};
   readonly #needs: MachinesNeeds;
 
   constructor(needs: MachinesNeeds) {
@@ -174,6 +176,7 @@ export class Machines {
 
   #deleteInside(record: MachineRecord, author: Author): void {
     this.store.delete(record.mac);
+    this.forgottenInside(record.mac);
     this.append(record.mac, author, {
       kind: 'machine.deleted',
       summary: `${record.mac} was forgotten.`,

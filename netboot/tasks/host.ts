@@ -47,8 +47,12 @@ export interface Reached {
 
 type Tried =
   | { readonly kind: 'reached'; readonly reached: Reached }
-  | { readonly kind: 'not'; readonly reason: string };
-const not = (reason: string): Tried => ({ kind: 'not', reason });
+  | {
+      readonly kind: 'not';
+      readonly reason: string /** It was there, and let us not in. */;
+      readonly refused: boolean;
+    };
+const not = (reason: string, refused = false): Tried => ({ kind: 'not', reason, refused });
 
 export class Host {
   readonly #needs: HostNeeds;
@@ -70,6 +74,8 @@ export class Host {
       signal.throwIfAborted();
       const tried = await this.#try(signal);
       if (tried.kind === 'reached') return tried.reached;
+      // One that went away, as in a first boot, has its time anew.
+      if (!tried.refused) this.#refusedSince = null;
       if (tried.reason !== reason) tell(`Waits for the machine: ${tried.reason}.`);
       reason = tried.reason;
       const left = end - performance.now();
@@ -101,6 +107,7 @@ export class Host {
     const open = await Promise.all(candidates.map(({ address }) => answers(address, port, signal)));
     const neighbours = readNeighbours();
     const reasons: string[] = [];
+    let refused = false;
     for (const [index, candidate] of candidates.entries()) {
       const { address, from } = candidate;
       const user = neighbours.get(address);
@@ -112,9 +119,10 @@ export class Host {
         const tried = await this.#enter(record, candidate, signal);
         if (tried.kind === 'reached') return tried;
         reasons.push(tried.reason);
+        refused ||= tried.refused;
       }
     }
-    return not(reasons.join(', '));
+    return not(reasons.join(', '), refused);
   }
 
   async #candidates(record: MachineRecord): Promise<readonly Candidate[]> {
@@ -146,9 +154,9 @@ export class Host {
         this.#refusedSince ??= clock();
         if (clock() - this.#refusedSince >= loginPatience)
           throw failure('TASK_LOGIN_REFUSED', { address, user, fingerprint: key.fingerprint });
-        return not(`${address} does not let ${user} in yet`);
+        return not(`${address} does not let ${user} in yet`, true);
       }
-      return not(`${address} speaks no SSH that can be used (${error.message.slice(0, 200)})`);
+      return not(`${address} speaks no SSH that can be used (${error.message})`);
     }
     this.#refusedSince = null;
     const stranger = await this.#strangerIn(remote, record, signal);
@@ -159,11 +167,12 @@ export class Host {
 
   async #strangerIn(remote: Remote, record: MachineRecord, signal: AbortSignal): Promise<string | null> {
     if (!this.#needs.looksInside) return null;
-    const told = await remote.ask('cat /proc/uptime /proc/cmdline', signal);
+    const told = await remote.answer('cat /proc/uptime /proc/cmdline', signal);
     if (remote.isClosed) return 'the connection broke at once';
+    if (told.kind === 'silent') return 'what answers does not say which system it is';
     // A system without /proc is none of ours, and cannot be asked.
-    if (told === null) return null;
-    const [uptime = '', ...rest] = told.split('\n');
+    if (told.kind === 'failed') return null;
+    const [uptime = '', ...rest] = told.text.split('\n');
     const flashed = this.#needs.afterFlash ? record.lastFlashedAt : null;
     const since = flashed === null ? null : (this.#needs.clock() - flashed) / 1000;
     return strangerIn({ uptime, commandLine: rest.join(' ') }, since);

@@ -5,12 +5,19 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, ClientChannel, SFTPWrapper } from 'ssh2';
+import { failure } from '../../shared/failure.ts';
 import { shellWord } from '../../shared/task/variables.ts';
 
 /** Milliseconds for a connection, up to the login. */
 const patience = 15_000;
 /** Between signs of life, in milliseconds; three without an answer end the connection. */
 const sign = 5_000;
+/** Longest text of a machine's that goes into a sentence, in letters. */
+const mostLetters = 300;
+/** So far into the output of a command the line that tells its process group is looked for, in bytes. */
+const headBytes = 64 * 1024;
+/** And so long it is waited for where the command is to be ended, in milliseconds. */
+const markPatience = 3_000;
 
 export interface Login {
   readonly address: string;
@@ -46,6 +53,13 @@ export type Ended =
   /** `signal` was aborted: how what ran was ended. */
   | { readonly kind: 'stopped'; readonly how: string };
 
+/** What came of a question. */
+export type Answer =
+  | { readonly kind: 'said'; readonly text: string }
+  | { readonly kind: 'failed'; readonly code: number }
+  /** No answer: not in time, or the connection broke. */
+  | { readonly kind: 'silent' };
+
 export type Sink = (stream: 'stdout' | 'stderr', bytes: Buffer) => Promise<void> | void;
 
 export interface RunOptions {
@@ -74,7 +88,7 @@ export async function connect(login: Login): Promise<Remote> {
       client.once('ready', resolve);
       client.on('error', (error) => {
         const kind = refused ? 'host-key' : error.level === 'client-authentication' ? 'login' : 'unreachable';
-        reject(new ConnectProblem(kind, error.message));
+        reject(new ConnectProblem(kind, told(error.message)));
       });
       client.once('close', () => reject(new ConnectProblem('unreachable', 'the connection was closed')));
       client.connect({
@@ -118,7 +132,7 @@ export class Remote {
   constructor(client: Client) {
     this.#client = client;
     client.on('error', (error) => {
-      this.#problem = error.message;
+      this.#problem = told(error.message);
     });
     client.once('close', () => {
       this.#closed = true;
@@ -129,13 +143,15 @@ export class Remote {
     return this.#closed;
   }
 
-  /** Runs one command. Rejects only with faults of ours. */
+  /** Runs one command. Rejects only with faults of ours, and of the sink: TASK_OUTPUT_LOST. */
   async run(command: string, options: RunOptions): Promise<Ended> {
     const mark = options.verbatim ? null : randomBytes(9).toString('hex');
     let channel: ClientChannel;
     try {
-      channel = await this.#open(mark === null ? command : announced(command, mark));
+      channel = await this.#open(mark === null ? command : announced(command, mark), options.signal);
     } catch (error) {
+      if (options.signal.aborted)
+        return { kind: 'stopped', how: 'the machine had not answered, and what was asked may go on' };
       return { kind: 'lost', problem: this.#closed ? this.#problem : messageOf(error) };
     }
     return new Command(this, channel, mark, options, () => this.#problem).finished();
@@ -143,6 +159,12 @@ export class Remote {
 
   /** What a short command printed on its standard output; null when it failed or said nothing in time. */
   async ask(command: string, signal: AbortSignal, milliseconds = 10_000): Promise<string | null> {
+    const answer = await this.answer(command, signal, milliseconds);
+    return answer.kind === 'said' ? answer.text : null;
+  }
+
+  /** As `ask`, and tells a command that failed from a machine that gave no answer. */
+  async answer(command: string, signal: AbortSignal, milliseconds = 10_000): Promise<Answer> {
     const pieces: Buffer[] = [];
     let size = 0;
     const sink: Sink = (stream, bytes) => {
@@ -150,37 +172,62 @@ export class Remote {
       size += bytes.length;
     };
     const limit = AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]);
-    const ended = await this.run(command, { sink, signal: limit, verbatim: true });
-    return ended.kind === 'exit' && ended.code === 0 ? Buffer.concat(pieces).toString('utf8') : null;
+    const mark = randomBytes(9).toString('hex');
+    const ended = await this.run(`echo ${mark}; ${command}`, { sink, signal: limit, verbatim: true });
+    if (ended.kind !== 'exit') return { kind: 'silent' };
+    if (ended.code !== 0) return { kind: 'failed', code: ended.code };
+    const all = Buffer.concat(pieces).toString('utf8');
+    // Before it stands what its shell greets with.
+    const from = all.indexOf(`${mark}\n`);
+    return { kind: 'said', text: from < 0 ? all : all.slice(from + mark.length + 1) };
   }
 
   /** Sends a file. */
   async put(source: string, target: string, signal: AbortSignal): Promise<void> {
-    const sftp = await this.#sftp(signal);
-    try {
-      await pipeline(createReadStream(source), sftp.createWriteStream(target), { signal });
-    } finally {
-      sftp.end();
-    }
+    await this.#copy(signal, (sftp) =>
+      pipeline(createReadStream(source), sftp.createWriteStream(target), { signal }),
+    );
   }
 
   /** Fetches a file, of at most `most` bytes; rejects when it is longer. */
   async get(source: string, target: string, most: number, signal: AbortSignal): Promise<number> {
-    const sftp = await this.#sftp(signal);
     let size = 0;
-    try {
-      const limited = async function* (pieces: AsyncIterable<Buffer>) {
-        for await (const piece of pieces) {
-          size += piece.length;
-          if (size > most) throw new Error(`the file is longer than ${most} bytes`);
-          yield piece;
-        }
+    const limited = async function* (pieces: AsyncIterable<Buffer>) {
+      for await (const piece of pieces) {
+        size += piece.length;
+        if (size > most) throw new Error(`the file is longer than ${most} bytes`);
+        yield piece;
+      }
+    };
+    await this.#copy(signal, (sftp) => {
+      const file = createWriteStream(target, { flags: 'wx', mode: 0o600 });
+      return pipeline(sftp.createReadStream(source), limited, file, { signal });
+    });
+    return size;
+  }
+
+  /** A machine that answers nothing more does not even close a file: to break a copy off ends the connection. */
+  async #copy(signal: AbortSignal, work: (sftp: SFTPWrapper) => Promise<void>): Promise<void> {
+    let sftp: SFTPWrapper | null = null;
+    let stop = () => {};
+    const stopped = new Promise<never>((_, reject) => {
+      stop = () => {
+        this.destroy();
+        reject(signal.reason);
       };
-      const target_ = createWriteStream(target, { flags: 'wx', mode: 0o600 });
-      await pipeline(sftp.createReadStream(source), limited, target_, { signal });
-      return size;
+    });
+    stopped.catch(() => {});
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      sftp = await this.#sftp(signal);
+      const copied = work(sftp);
+      copied.catch(() => {});
+      await Promise.race([copied, stopped]);
+    } catch (error) {
+      throw new Error(told(messageOf(error)), { cause: error });
     } finally {
-      sftp.end();
+      signal.removeEventListener('abort', stop);
+      sftp?.end();
     }
   }
 
@@ -190,40 +237,70 @@ export class Remote {
     setTimeout(() => this.#client.destroy(), 500).unref();
   }
 
-  #open(command: string): Promise<ClientChannel> {
-    return this.#until((resolve, reject) => {
-      this.#client.exec(command, (error, channel) => {
-        if (error) reject(error);
-        else resolve(channel);
-      });
-    });
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.#client.destroy();
+  }
+
+  #open(command: string, signal: AbortSignal): Promise<ClientChannel> {
+    return this.#until(
+      signal,
+      (resolve, reject) => {
+        this.#client.exec(command, (error, channel) => {
+          if (error) reject(error);
+          else resolve(channel);
+        });
+      },
+      (channel) => channel.close(),
+    );
   }
 
   #sftp(signal: AbortSignal): Promise<SFTPWrapper> {
-    signal.throwIfAborted();
-    return this.#until((resolve, reject) => {
-      this.#client.sftp((error, sftp) => {
-        if (error) reject(error);
-        else resolve(sftp);
-      });
-    });
+    return this.#until(
+      signal,
+      (resolve, reject) => {
+        this.#client.sftp((error, sftp) => {
+          if (error) reject(error);
+          else resolve(sftp);
+        });
+      },
+      (sftp) => sftp.end(),
+    );
   }
 
-  /** A request that the machine never answers ends with the connection. */
+  /** A request that the machine does not answer ends with the connection, or with the signal; `late` is let go then. */
   async #until<Value>(
+    signal: AbortSignal,
     ask: (resolve: (value: Value) => void, reject: (error: unknown) => void) => void,
+    late: (value: Value) => void,
   ): Promise<Value> {
+    signal.throwIfAborted();
     if (this.#closed) throw new Error(this.#problem);
     return new Promise<Value>((resolve, reject) => {
-      const lost = () => reject(new Error(this.#problem));
+      let over = false;
+      const done = () => {
+        over = true;
+        this.#client.off('close', lost);
+        signal.removeEventListener('abort', stop);
+      };
+      const lost = () => {
+        done();
+        reject(new Error(this.#problem));
+      };
+      const stop = () => {
+        done();
+        reject(signal.reason);
+      };
       this.#client.once('close', lost);
-      const done = () => this.#client.off('close', lost);
+      signal.addEventListener('abort', stop, { once: true });
       ask(
         (value) => {
+          if (over) return late(value);
           done();
           resolve(value);
         },
         (error) => {
+          if (over) return;
           done();
           reject(error);
         },
@@ -264,7 +341,11 @@ class Command {
   readonly #problem: () => string;
   #group: number | null = null;
   #exit: Ended | null = null;
-  #head: Buffer | null = Buffer.alloc(0);
+  /** Looked through for the mark, in bytes; null when it was found, or nothing is to be looked for. */
+  #looked: number | null;
+  /** End of the output so far, where it may be the beginning of the mark. */
+  #held: Buffer = Buffer.alloc(0);
+  readonly #marked = Promise.withResolvers<void>();
   /** Pieces that are being written down, and when the last one was. */
   #sinking = 0;
   #heard = performance.now();
@@ -281,7 +362,7 @@ class Command {
     this.#mark = mark;
     this.#options = options;
     this.#problem = problem;
-    if (mark === null) this.#head = null;
+    this.#looked = mark === null ? null : 0;
   }
 
   async finished(): Promise<Ended> {
@@ -291,7 +372,9 @@ class Command {
     const exited = new Promise<void>((resolve) => {
       channel.once('exit', (code: number | null, name?: string) => {
         this.#exit =
-          code === null ? { kind: 'signal', signal: name ?? 'unknown' } : { kind: 'exit', code, left: false };
+          code === null
+            ? { kind: 'signal', signal: told(name ?? 'unknown') }
+            : { kind: 'exit', code, left: false };
         resolve();
       });
     });
@@ -312,6 +395,10 @@ class Command {
       const first = await Promise.race([over, exited, stop]);
       if (first === 'stopped') return await this.#stop(over);
       return await this.#settle(over, stop);
+    } catch (error) {
+      // Its output cannot be kept: it does not go on unseen.
+      await this.#stop(closed);
+      throw error;
     } finally {
       signal.removeEventListener('abort', abort);
     }
@@ -319,7 +406,8 @@ class Command {
 
   async #settle(over: Promise<unknown>, stop: Promise<'stopped'>): Promise<Ended> {
     const end = await Promise.race([over.then(() => 'over' as const), stop, this.#silence()]);
-    if (end === 'stopped' && this.#exit === null) return this.#stop(over);
+    // What it left in the background belongs to it.
+    if (end === 'stopped') return this.#stop(over);
     if (end !== 'over') this.#channel.close();
     const left = end === 'left';
     const exit: Ended | null = this.#exit;
@@ -337,13 +425,15 @@ class Command {
 
   async #stop(over: Promise<unknown>): Promise<Ended> {
     const how = await this.#end();
-    await Promise.race([over, pause(2000, undefined, { ref: false })]);
+    await Promise.race([over.catch(() => {}), pause(2000, undefined, { ref: false })]);
     this.#channel.close();
     return { kind: 'stopped', how };
   }
 
   async #end(): Promise<string> {
     if (this.#remote.isClosed) return 'the connection was gone, and what ran may go on';
+    if (this.#group === null && this.#looked !== null)
+      await Promise.race([this.#marked.promise, pause(markPatience, undefined, { ref: false })]);
     if (this.#group === null) {
       this.#channel.signal('TERM');
       return 'its shell was asked to end; whether it did is not known';
@@ -365,43 +455,76 @@ class Command {
   async #read(stream: AsyncIterable<unknown>, name: 'stdout' | 'stderr'): Promise<void> {
     try {
       for await (const piece of stream) {
-        const bytes = name === 'stdout' ? this.#past(piece as Buffer) : (piece as Buffer);
-        this.#sinking++;
-        if (bytes.length > 0) await this.#options.sink(name, bytes);
-        this.#sinking--;
-        this.#heard = performance.now();
+        await this.#write(name, name === 'stdout' ? this.#past(piece as Buffer) : (piece as Buffer));
       }
     } catch (error) {
       // A connection that breaks ends its streams early; what it means is told by `finished`.
+      if (error instanceof SinkProblem) throw failure('TASK_OUTPUT_LOST', { problem: error.message }, error);
       if (!this.#remote.isClosed && !(error instanceof Error && 'code' in error)) throw error;
+    }
+    if (name === 'stderr') return;
+    this.#marked.resolve();
+    await this.#write(name, this.#held).catch((error: SinkProblem) => {
+      throw failure('TASK_OUTPUT_LOST', { problem: error.message }, error);
+    });
+  }
+
+  async #write(name: 'stdout' | 'stderr', bytes: Buffer): Promise<void> {
+    this.#sinking++;
+    try {
+      if (bytes.length > 0) await this.#options.sink(name, bytes);
+    } catch (error) {
+      throw new SinkProblem(messageOf(error), { cause: error });
     } finally {
-      if (name === 'stdout' && this.#head !== null && this.#head.length > 0) {
-        const rest = this.#head;
-        this.#head = null;
-        await this.#options.sink(name, rest);
-      }
+      this.#sinking--;
+      this.#heard = performance.now();
     }
   }
 
-  /** `piece` without the line that tells the group. What does not begin with it is the machine's own. */
+  /** `piece` without the line that tells the group. Before it stands what the machine's shells say when they start. */
   #past(piece: Buffer): Buffer {
-    if (this.#head === null || this.#mark === null) return piece;
-    const head = Buffer.concat([this.#head, piece]);
-    const found = /^([0-9a-f]+):(\d{1,10})\n/.exec(head.subarray(0, 64).toString('latin1'));
-    if (found?.[1] === this.#mark) {
-      const group = Number(found[2]);
+    if (this.#looked === null || this.#mark === null) return piece;
+    const bytes = Buffer.concat([this.#held, piece]);
+    this.#held = Buffer.alloc(0);
+    const text = bytes.toString('latin1');
+    const found = new RegExp(`${this.#mark}:(\\d{1,10})\n`).exec(text);
+    if (found !== null) {
+      const group = Number(found[1]);
       if (group > 1) this.#group = group;
-      this.#head = null;
-      return head.subarray(found[0].length);
+      this.#looked = null;
+      this.#marked.resolve();
+      return Buffer.concat([bytes.subarray(0, found.index), bytes.subarray(found.index + found[0].length)]);
     }
-    const could = head.length < 64 && `${this.#mark}:`.startsWith(head.subarray(0, 19).toString('latin1'));
-    if (could) {
-      this.#head = head;
-      return Buffer.alloc(0);
+    const from = beginning(text, this.#mark);
+    this.#looked += from;
+    if (this.#looked > headBytes) {
+      this.#looked = null;
+      this.#marked.resolve();
+      return bytes;
     }
-    this.#head = null;
-    return head;
+    this.#held = bytes.subarray(from);
+    return bytes.subarray(0, from);
   }
+}
+
+/** What took the output failed. */
+class SinkProblem extends Error {}
+
+/** Where in `text` its end begins that may be the beginning of the mark's line; its length where none may. */
+function beginning(text: string, mark: string): number {
+  const wanted = `${mark}:`;
+  for (let at = Math.max(0, text.length - wanted.length - 10); at < text.length; at++) {
+    const end = text.slice(at);
+    const may = end.length <= wanted.length ? wanted.startsWith(end) : end.startsWith(wanted);
+    if (may && /^\d*$/.test(end.slice(wanted.length))) return at;
+  }
+  return text.length;
+}
+
+/** A machine's own words, for a sentence: bounded, and without what a terminal would obey. */
+function told(text: string): string {
+  const short = text.length > mostLetters ? `${text.slice(0, mostLetters - 1)}…` : text;
+  return short.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '\ufffd');
 }
 
 function messageOf(error: unknown): string {

@@ -1,8 +1,9 @@
 /** Tasks: their files, their runs on machines, and when they run. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TaskState } from '../../shared/contract/task.ts';
-import { asFailure, failure } from '../../shared/failure.ts';
+import { asFailure, type Failure, failure } from '../../shared/failure.ts';
 import type { Config } from '../config/settings.ts';
 import type { Hub } from '../events/hub.ts';
 import type { EventLog } from '../events/log.ts';
@@ -17,6 +18,7 @@ import { TaskLibrary } from './library.ts';
 import { RunOutput } from './output.ts';
 import { folderBytes, removeRun } from './prune.ts';
 import { Run, Slots, type Stop } from './run.ts';
+import type { Remote } from './ssh.ts';
 import { TaskStore } from './store.ts';
 
 export interface TasksNeeds {
@@ -38,6 +40,12 @@ export type AddressesOf = (mac: string) => {
 interface Live {
   state: TaskState;
   readonly controller: AbortController;
+  /** The run on the same machine before it, which was not over yet. */
+  readonly before: Live | null;
+  /** `undone` of the database when it was entered; null once it is known to be written. */
+  unsure: number | null;
+  /** Last connection to the machine. */
+  remote: Remote | null;
   over: Promise<void>;
   /** When its progress was last told, in milliseconds. */
   told: number;
@@ -48,12 +56,17 @@ interface Live {
 const system: Author = { actor: 'system', address: null };
 /** Progress is told this often at most, in milliseconds. */
 const tellEvery = 500;
+/** What runs has so long to end when the appliance ends, in milliseconds; then its connections are cut. */
+const closePatience = 15_000;
 
 export class Tasks {
   readonly store: TaskStore;
   readonly library: TaskLibrary;
   readonly #needs: TasksNeeds;
+  /** The newest of each machine. */
   readonly #live = new Map<string, Live>();
+  /** All that are not over. */
+  readonly #all = new Set<Live>();
   readonly #slots: Slots;
   #addressesOf: AddressesOf = () => ({ leased: [], seen: [] });
   #closing = false;
@@ -63,6 +76,7 @@ export class Tasks {
     this.store = new TaskStore(needs.database);
     this.library = new TaskLibrary(needs.database, this.store, needs.clock);
     this.#slots = new Slots(needs.config.taskParallel);
+    needs.machines.forgottenInside = (mac) => this.#forgottenInside(mac);
   }
 
   /** Goes on with what waited, and marks what was interrupted. */
@@ -78,22 +92,28 @@ export class Tasks {
       }
       return found;
     });
-    for (const state of waiting) this.#launch(state);
+    for (const state of waiting) this.#launch(state, null);
     await this.prune();
   }
 
   async close(): Promise<void> {
     this.#closing = true;
     const stop: Stop = { kind: 'closing' };
-    const all = [...this.#live.values()];
-    for (const { controller } of all) controller.abort(stop);
-    await Promise.all(all.map(({ over }) => over));
+    for (const { controller } of this.#all) controller.abort(stop);
+    const over = Promise.all([...this.#all].map((live) => live.over));
+    await within(closePatience, over);
+    for (const { remote, state } of this.#all) {
+      this.#needs.log.warn('task', { run: state.id, problem: 'did not end in time' });
+      remote?.destroy();
+    }
+    await within(1000, over);
   }
 
   /** Inside a write: the machine was flashed. Its task, when it has one, waits for it from now on. */
   flashedInside(record: MachineRecord, author: Author): void {
     const before = this.#running(record.mac);
-    if (before) this.#stop(before, 'because the machine was flashed anew, ');
+    if (before)
+      this.#needs.database.afterCommit(() => this.#stop(before, 'because the machine was flashed anew, '));
     if (record.provisioningMode !== 'cijoe-task' || record.cijoeTaskRef === null) return;
     this.#enterInside(record, record.cijoeTaskRef, 'flash', author);
   }
@@ -134,15 +154,27 @@ export class Tasks {
     return this.store.get(live.state.id) ?? live.state;
   }
 
+  /** Inside a write: a machine of that address that is entered later is another one, with another key. */
+  #forgottenInside(mac: string): void {
+    this.store.forgetHostKey(mac);
+    const live = this.#running(mac);
+    if (live) this.#needs.database.afterCommit(() => this.#stop(live, 'because the machine was forgotten, '));
+  }
+
   /** The run on a machine that is not over. One that was told to have ended may still be tidying up. */
   #running(mac: string): Live | null {
     const live = this.#live.get(mac);
-    return live === undefined || live.state.stage === 'ended' ? null : live;
+    if (live === undefined) return null;
+    if (live.unsure !== null && live.unsure !== this.#needs.database.undone && !this.#isEntered(live)) {
+      this.#drop(live);
+      return this.#running(mac);
+    }
+    return live.state.stage === 'ended' ? null : live;
   }
 
   /** A run as it is at this moment. */
   get(id: number): TaskState | null {
-    for (const { state } of this.#live.values()) if (state.id === id) return state;
+    for (const { state } of this.#all) if (state.id === id) return state;
     return this.store.get(id);
   }
 
@@ -217,7 +249,7 @@ export class Tasks {
       lastTaskOutputPath: state.run_dir,
     });
     machines.tellOf(mac);
-    database.afterCommit(() => this.#launch(state));
+    this.#launch(state, database.undone);
     return state;
   }
 
@@ -227,27 +259,65 @@ export class Tasks {
       .some(({ run_dir }) => run_dir.endsWith(stamp));
   }
 
-  #launch(state: TaskState): void {
+  /** Whoever asks finds the run from now on. It begins once it is safe on the disk, and the one before it is over. */
+  #launch(state: TaskState, unsure: number | null): void {
     if (this.#closing) return;
-    const before = this.#live.get(state.mac);
+    const before = this.#live.get(state.mac) ?? null;
     const live: Live = {
       state,
       controller: new AbortController(),
+      before,
+      unsure,
+      remote: null,
       over: Promise.resolve(),
       told: 0,
       telling: false,
     };
     this.#live.set(state.mac, live);
-    live.over = (before?.over ?? Promise.resolve())
-      .then(() => this.#perform(live))
+    this.#all.add(live);
+    live.over = this.#carry(live)
       .catch((error: unknown) => this.#needs.log.error('task', { run: state.id, problem: String(error) }))
-      .finally(() => {
-        if (this.#live.get(state.mac) === live) this.#live.delete(state.mac);
-      });
+      .finally(() => this.#drop(live));
+  }
+
+  async #carry(live: Live): Promise<void> {
+    if (!(await this.#isKept(live))) return;
+    await live.before?.over;
+    await this.#perform(live);
+  }
+
+  /** Whether the write that entered the run came to stay. */
+  async #isKept(live: Live): Promise<boolean> {
+    while (live.unsure !== null) {
+      if (!this.#all.has(live)) return false;
+      try {
+        // It comes after the write that it asks about, and is answered when both are on the disk.
+        const kept = await this.#needs.database.write(() => this.#isEntered(live));
+        if (!kept) return false;
+        live.unsure = null;
+      } catch {
+        if (this.#closing) return false;
+        await pause(1000, undefined, { ref: false });
+      }
+    }
+    return true;
+  }
+
+  #isEntered({ state }: Live): boolean {
+    const found = this.store.get(state.id);
+    return found?.mac === state.mac && found.run_dir === state.run_dir;
+  }
+
+  #drop(live: Live): void {
+    this.#all.delete(live);
+    const { mac } = live.state;
+    if (this.#live.get(mac) !== live) return;
+    if (live.before !== null && this.#all.has(live.before)) this.#live.set(mac, live.before);
+    else this.#live.delete(mac);
   }
 
   async #perform(live: Live): Promise<void> {
-    const { database, config, clock } = this.#needs;
+    const { config, clock } = this.#needs;
     let run: Run | null = null;
     let output: RunOutput | null = null;
     let problem: unknown = null;
@@ -264,25 +334,50 @@ export class Tasks {
     } catch (error) {
       problem = live.controller.signal.aborted && run === null ? this.#early(live) : error;
     }
-    const found = problem === null ? null : asFailure(problem);
+    let found = problem === null ? null : failureIn(problem);
     const { stage } = live.state;
     // What only waited goes on after the next start.
     const parks = found?.code === 'TASK_INTERRUPTED' && (stage === 'waiting' || stage === 'queued');
-    await output?.say(found === null || parks ? '' : `${found.message}\n`);
-    await output?.close();
+    try {
+      await output?.say(found === null || parks ? '' : `${found.message}\n`);
+    } catch (error) {
+      found ??= failureIn(error);
+    }
+    try {
+      await output?.close();
+    } catch (error) {
+      found ??= failureIn(error);
+    }
     live.state = {
       ...live.state,
       output_bytes: output?.bytes ?? 0,
       output_dropped: output?.dropped ?? 0,
     };
     if (parks) return;
+    await this.#finish(live, found, run?.code ?? null);
+    await this.prune();
+  }
+
+  /** The end is written down, however long the disk has no room for it. */
+  async #finish(live: Live, found: Failure | null, code: number | null): Promise<void> {
+    const { database, log } = this.#needs;
     if (found !== null) this.#note(live.state.run_dir, found.message);
     const bytes = await folderBytes(live.state.run_dir);
-    await database.write(() => {
-      live.state = this.#endInside(live.state, found, run?.code ?? null);
-      this.store.setBytes(live.state.id, bytes);
-    });
-    await this.prune();
+    const before = live.state;
+    for (;;) {
+      try {
+        await database.write(() => {
+          live.state = this.#endInside(before, found, code);
+          this.store.setBytes(before.id, bytes);
+        });
+        return;
+      } catch (error) {
+        live.state = before;
+        log.error('task', { run: live.state.id, problem: String(error) });
+        if (this.#closing) return;
+        await pause(5000, undefined, { ref: false });
+      }
+    }
   }
 
   async #prepare(live: Live, output: RunOutput): Promise<Run> {
@@ -323,8 +418,11 @@ export class Tasks {
       totalSeconds: config.taskSeconds,
       mostBytes: config.taskOutputBytes,
       verbatim: config.taskVerbatim,
-      slot: (signal) => this.#slots.take(signal),
-      met: (reached) => this.#met(mac, reached),
+      slot: (signal) => this.#slot(live, signal),
+      met: (reached) => {
+        live.remote = reached.remote;
+        return this.#met(mac, reached);
+      },
       update: (changes) => this.#update(live, changes),
       clock,
       signal: live.controller.signal,
@@ -333,9 +431,21 @@ export class Tasks {
 
   #early(live: Live): unknown {
     const reason = live.controller.signal.reason as Stop;
-    return reason.kind === 'closing'
-      ? failure('TASK_INTERRUPTED', { reached: 'before it began' })
-      : failure('TASK_CANCELLED', { reached: 'before it began' });
+    return reason.kind === 'cancel'
+      ? failure('TASK_CANCELLED', { reached: `${reason.because}before it began` })
+      : failure('TASK_INTERRUPTED', { reached: 'before it began' });
+  }
+
+  /** That it runs is written down before its first step: after a crash, one that only waited is begun anew. */
+  async #slot(live: Live, signal: AbortSignal): Promise<() => void> {
+    const free = await this.#slots.take(signal);
+    try {
+      await this.#change(live, { stage: 'running', doing: null });
+      return free;
+    } catch (error) {
+      free();
+      throw error;
+    }
   }
 
   /** The key of this flash is written down at the first contact; one of before is told beside it. */
@@ -388,14 +498,19 @@ export class Tasks {
   }
 
   #update(live: Live, changes: Partial<TaskState>): void {
+    this.#change(live, changes).catch((error: unknown) =>
+      this.#needs.log.error('task', { run: live.state.id, problem: String(error) }),
+    );
+  }
+
+  /** Resolves when it is on the disk. */
+  #change(live: Live, changes: Partial<TaskState>): Promise<void> {
     live.state = { ...live.state, ...changes };
     this.#publish(live.state);
     const kept = live.state;
-    this.#needs.database
-      .write(() => {
-        if (this.store.get(kept.id)?.status === 'running') this.store.save(kept);
-      })
-      .catch((error: unknown) => this.#needs.log.error('task', { run: kept.id, problem: String(error) }));
+    return this.#needs.database.write(() => {
+      if (this.store.get(kept.id)?.status === 'running') this.store.save(kept);
+    });
   }
 
   #publish(state: TaskState): void {
@@ -463,6 +578,28 @@ export class Tasks {
       this.#needs.log.warn('task', { problem: String(error) });
     }
   }
+}
+
+/** Resolves when `work` does, or after `milliseconds`. */
+async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | null = null;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  await Promise.race([work, late]);
+  if (timer !== null) clearTimeout(timer);
+}
+
+/** A full disk is the appliance's own, and told as such. */
+function failureIn(error: unknown): Failure {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  return code === 'ENOSPC' || code === 'EDQUOT'
+    ? failure('TASK_OUTPUT_LOST', { problem: messageOf(error) }, error)
+    : asFailure(error);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function reachedIn(state: TaskState): string {

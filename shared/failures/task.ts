@@ -82,6 +82,12 @@ export const taskFailures = {
     (d) => `The task took longer than ${d.seconds} s and was in "${d.step}"; ${d.ending}.`,
     'A longer time is set with --task-seconds.',
   ),
+  TASK_OUTPUT_LOST: entry<{ problem: string }>(
+    failed,
+    507,
+    (d) => `The appliance could not keep what the task wrote: ${d.problem}.`,
+    'What ran was ended. Make room in the state directory of the appliance, then run the task again.',
+  ),
   TASK_CANCELLED: entry<{ reached: string }>(
     ExitCode.cancelled,
     409,
