@@ -86,7 +86,7 @@ test(
             name,
             content: large ? Buffer.concat([content, Buffer.alloc(clusterBytes, 0xab)]) : content,
           }));
-          const [small, large] = [from * MiB + 512, (from + more) * MiB];
+          const [small, large] = [from * MiB - 512, (from + more) * MiB];
           const pieces = volumeOf(all, small);
           await onDisk(large, async (path, write) => {
             // What lay on the stick before is no zeros behind the end of the small volume.
