@@ -81,7 +81,7 @@ export async function deleteAndRollOut({ page, lab }: Home): Promise<void> {
 /** The machine asks for its script, and tells that it was flashed. */
 async function flashed(lab: Home['lab'], index: number): Promise<void> {
   const path = `${lab.url}/pxe/${macOf(index)}`;
-  await fetch(path);
+  const script = await (await fetch(path)).text();
   const answer = await fetch(`${path}/done`, { method: 'POST' });
-  assert.equal(answer.status, 204);
+  assert.equal(answer.status, 204, `${await answer.text()} after ${script}`);
 }

@@ -18,7 +18,7 @@ export function liveFile(architecture: LiveArchitecture, ending: string): string
   return `bty-netboot-${architecture}.${ending}`;
 }
 
-/** How long the directory is believed, in milliseconds: hundreds of machines ask in one moment. */
+/** How long a found live system is believed, in milliseconds: hundreds of machines ask in one moment. */
 const believed = 1_000;
 
 export class LiveSystems {
@@ -30,13 +30,16 @@ export class LiveSystems {
   }
 
   /** Installed ones, x86_64 first. */
-  installed(): Promise<readonly LiveSystem[]> {
+  async installed(): Promise<readonly LiveSystem[]> {
     const now = performance.now();
-    if (this.#last === null || now - this.#last.at > believed) {
-      const found = Promise.all(liveArchitectures.map((name) => this.#look(name)));
-      this.#last = { at: now, found: found.then((all) => all.filter((one) => one !== null)) };
-    }
-    return this.#last.found;
+    if (this.#last !== null && now - this.#last.at <= believed) return this.#last.found;
+    const look = Promise.all(liveArchitectures.map((name) => this.#look(name)));
+    const last = { at: now, found: look.then((all) => all.filter((one) => one !== null)) };
+    this.#last = last;
+    const found = await last.found;
+    // One that is installed in the next moment is not to be waited for.
+    if (found.length === 0 && this.#last === last) this.#last = null;
+    return found;
   }
 
   async #look(architecture: LiveArchitecture): Promise<LiveSystem | null> {
