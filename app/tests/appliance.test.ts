@@ -12,8 +12,8 @@ import { packedApp } from './packed.ts';
 import { descendantsOf, isAlive, until } from './processes.ts';
 import { folderFor, noise } from './sample.ts';
 import { Bench, leaveNetwork, whyNoSpace } from './space.ts';
-import { goTo, whyNoWindow } from './steps.ts';
-import { type Opened, openApp } from './window.ts';
+import { goTo, stopAppliance, whyNoWindow } from './steps.ts';
+import { openApp } from './window.ts';
 
 const skip =
   whyNoWindow() ||
@@ -66,11 +66,6 @@ async function squat(port: number): Promise<AsyncDisposable> {
       await once(server, 'close');
     },
   };
-}
-
-async function stop({ page }: Opened): Promise<void> {
-  await page.getByRole('button', { name: 'Stop', exact: true }).click();
-  await page.getByRole('heading', { name: 'Boot machines over the network' }).waitFor({ timeout: 30_000 });
 }
 
 /** Waits until the appliance leases the addresses that were chosen. */
@@ -127,7 +122,7 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await page.locator('.log-line').first().waitFor({ timeout: 30_000 });
   await look(page, '17-network-boot-log', found);
   const second = await applianceOf(app);
-  await stop(desk);
+  await stopAppliance(desk.page);
   await until(() => !isAlive(second), 'its process has ended');
   assert.deepEqual(found, []);
   assert.deepEqual(desk.complaints, []);
@@ -158,7 +153,7 @@ test('what is in its way is told with advice, and over when it is gone', {
   await alert.getByText('lab0 has no link').waitFor({ timeout: 30_000 });
   await bench.ip('link', 'set', 'lab1', 'up');
   await alert.getByText('lab0 has no link').waitFor({ state: 'detached', timeout: 30_000 });
-  await stop(desk);
+  await stopAppliance(desk.page);
 
   // Somebody else answers DHCP here.
   const socket = createSocket('udp4').bind(67);
@@ -171,7 +166,7 @@ test('what is in its way is told with advice, and over when it is gone', {
 
   await bench.takeAway();
   await alert.getByText('There is no network interface "lab0"').waitFor({ timeout: 30_000 });
-  await stop(desk);
+  await stopAppliance(desk.page);
 });
 
 /** What the appliance's own pages are like, asked in them. */
@@ -263,7 +258,7 @@ test('its own pages need no password and go nowhere else; left running it is fou
     const status = await inPages<number>(app, `fetch('/access/who').then(({ status }) => status)`);
     return status === 200;
   }, 'the pages are let in again');
-  await stop(desk);
+  await stopAppliance(desk.page);
   await until(() => !isAlive(left), 'the one that was left running has ended');
 
   await page.getByText('Keep running when the app is closed').click();

@@ -7,7 +7,7 @@ import { deleteAndRollOut, type Home, seeMachineAppear } from './labspecs.ts';
 import { packedApp } from './packed.ts';
 import { until } from './processes.ts';
 import { Bench, leaveNetwork, whyNoSpace } from './space.ts';
-import { goTo, whyNoWindow } from './steps.ts';
+import { goTo, stopAppliance, whyNoWindow } from './steps.ts';
 import { openApp } from './window.ts';
 
 const skip =
@@ -85,4 +85,5 @@ test('the pages do the same in the window of the desktop app as in a browser', {
   }
   assert.deepEqual(complaints, []);
   assert.deepEqual(desk.complaints, []);
+  await stopAppliance(window);
 });

@@ -68,3 +68,9 @@ export async function result(page: Page, headline: string | RegExp): Promise<voi
 export function lane(page: Page, path: string): Locator {
   return page.locator('.lane').filter({ hasText: path });
 }
+
+/** Ends network boot, and waits until the appliance has ended. */
+export async function stopAppliance(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.getByRole('heading', { name: 'Boot machines over the network' }).waitFor({ timeout: 30_000 });
+}
