@@ -197,6 +197,15 @@ async function flashByKeys(machine: PersonalMachine): Promise<void> {
   await machine.shows(/\[ Flash! \]/, 60);
   machine.type('\r');
   await machine.shows(/write now/, 90);
-  machine.type('\r');
+  // A review takes its key only after a moment, which is a long one on a busy host.
+  for (let tries = 1; ; tries++) {
+    machine.type('\r');
+    try {
+      await machine.shows(/DO NOT REMOVE THE DISK|Written and verified/, 10);
+      break;
+    } catch (error) {
+      if (tries === 9) throw error;
+    }
+  }
   await machine.shows(/Written and verified/, patience);
 }
