@@ -5,6 +5,7 @@ import { buildPi, piTools } from './rpi.ts';
 import { buildServer, serverTools } from './server.ts';
 import { missingTools } from './tools.ts';
 import { buildStick, megabytes, stickTools } from './usb.ts';
+import { serverWord } from './words.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const say = (text: string) => process.stdout.write(`${text}\n`);
@@ -13,6 +14,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     to: { type: 'string', default: join(root, 'dist', 'media') },
+    server: { type: 'string' },
     firmware: { type: 'boolean', default: false },
     fast: { type: 'boolean', default: false },
     refresh: { type: 'boolean', default: false },
@@ -26,6 +28,7 @@ async function main(): Promise<void> {
     say(`Builds media from packages of Debian and this checkout: usb, server-x86, server-rpi
 
   --to DIR     where to put them (dist/media)
+  --server URL the stick begins with the catalog of that server
   --firmware   add vendor firmware of network cards (not free: see the licences on the medium)
   --fast       pack quickly instead of tightly
   --refresh    fetch Debian anew for an appliance, instead of the one that is kept from before`);
@@ -33,8 +36,9 @@ async function main(): Promise<void> {
   }
   const common = { to: values.to, cache: join(root, '.cache', 'live'), firmware: values.firmware, say };
   if (what === 'usb') {
+    const words = values.server === undefined ? [] : [serverWord(values.server)];
     needs(stickTools);
-    const built = await buildStick({ ...common, level: values.fast ? 3 : 19 });
+    const built = await buildStick({ ...common, words, level: values.fast ? 3 : 19 });
     say(`${built.packed}: ${megabytes(built.packedBytes)} (${megabytes(built.bytes)} unpacked)`);
     say(`sha256 ${built.sha256}`);
   } else if (what === 'server-x86' || what === 'server-rpi') {

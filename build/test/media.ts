@@ -8,7 +8,9 @@ const root = join(import.meta.dirname, '..', '..');
 const only = process.argv.slice(2);
 
 installNeeds();
-const files = testFiles(root, [join('build', 'media')]).map((name) => join(root, name));
+const files = testFiles(root, [join('build', 'media'), join('build', 'container', 'tests', 'foreign')]).map(
+  (name) => join(root, name),
+);
 const pattern = only.length === 0 ? [] : [`--test-name-pattern=${only.join(' ')}`];
 const { status } = spawnSync(
   process.execPath,

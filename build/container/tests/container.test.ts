@@ -1,30 +1,22 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { chown, mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
+import { Lab, lacks } from '../../../netboot/dhcp/tests/lab.ts';
 import { version } from '../../release/version.ts';
 import { packImage } from '../archive.ts';
 import { user } from '../filesystem.ts';
 import { type Built, buildImage, settings } from '../image.ts';
+import { Container, freePort, makeBundle, noContainer, type Spec } from './runc.ts';
 
 const run = promisify(execFile);
-const tools = ['mmdebstrap', 'umoci', 'runc', 'skopeo'];
-const missing = tools.filter(
-  (tool) => !(process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, tool))),
-);
-const skip =
-  missing.length > 0
-    ? `not installed: ${missing.join(' ')}`
-    : process.getuid?.() !== 0
-      ? 'a container with a network of its own needs root'
-      : process.arch !== 'x64' && 'the image is run for x64 here';
+const skip = noContainer;
 
 const work = mkdtempSync(join(tmpdir(), 'bty-image-'));
 const layout = join(work, 'layout');
@@ -37,109 +29,21 @@ before(
 );
 after(() => rmSync(work, { recursive: true, force: true }));
 
-interface Spec {
-  process: {
-    args: string[];
-    env: string[];
-    user: { uid: number; gid: number };
-    terminal?: boolean;
-    noNewPrivileges?: boolean;
-    capabilities?: Record<string, string[]>;
-  };
-  root: { path: string; readonly?: boolean };
-  mounts: { destination: string; type?: string; source?: string; options?: string[] }[];
-  linux: { namespaces: { type: string }[] } & Record<string, unknown>;
+interface Service {
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly read_only: boolean;
+  readonly cap_drop: readonly string[];
+  readonly cap_add?: readonly string[];
+  readonly security_opt: readonly string[];
+  readonly volumes: readonly string[];
+  readonly healthcheck: { readonly test: readonly string[] };
 }
+const beside = (name: string) => readFileSync(join(import.meta.dirname, '..', name), 'utf8');
+const { services } = parse(beside('compose.yaml')) as { services: Readonly<Record<string, Service>> };
 
-/** One start of the image by runc, as `compose.yaml` says it is run: read-only, without rights, with one volume. */
-class Container {
-  readonly #name: string;
-  readonly #child;
-  said = '';
-
-  constructor(name: string, bundle: string) {
-    this.#name = name;
-    const args = ['run', '--bundle', bundle, name];
-    this.#child = spawn('runc', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        this.said += text;
-      });
-  }
-
-  /** Resolves when it answers; rejects when it ends before, or has not after a minute. */
-  async healthy(port: number): Promise<void> {
-    const ended = once(this.#child, 'exit').then(() => assert.fail(`it ended: ${this.said}`));
-    const asked = (async () => {
-      const until = performance.now() + 60_000;
-      while (performance.now() < until) {
-        const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null);
-        if (answer?.ok) return;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      assert.fail(`it does not answer: ${this.said}`);
-    })();
-    await Promise.race([ended, asked]);
-  }
-
-  /** Runs the image's own health check in it. */
-  async check(test: readonly string[]): Promise<number> {
-    const args = ['exec', this.#name, ...test];
-    return run('runc', args).then(
-      () => 0,
-      (error: { code?: number }) => error.code ?? -1,
-    );
-  }
-
-  async stop(signal: 'KILL' | 'TERM'): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      const ended = once(this.#child, 'exit');
-      await run('runc', ['kill', this.#name, signal]).catch(() => this.#child.kill('SIGKILL'));
-      await ended;
-    }
-    await run('runc', ['delete', '--force', this.#name]).catch(() => {});
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : assert.fail();
-}
-
-/** Unpacks the image by umoci, which knows the specification and not us, and settles how it is run. */
-async function bundleOf(name: string, volume: string, environment: readonly string[]): Promise<string> {
-  const bundle = join(work, name);
-  await run('umoci', ['unpack', '--image', `${layout}:${version}`, bundle]);
-  const file = join(bundle, 'config.json');
-  const spec = JSON.parse(readFileSync(file, 'utf8')) as Spec;
-  const none = { bounding: [], effective: [], permitted: [], inheritable: [], ambient: [] };
-  spec.process = {
-    ...spec.process,
-    terminal: false,
-    noNewPrivileges: true,
-    capabilities: none,
-    env: [...spec.process.env, ...environment],
-  };
-  spec.root.readonly = true;
-  const mounts = spec.mounts.filter(
-    ({ destination, type }) => destination !== '/var/lib/bty' && type !== 'cgroup',
-  );
-  spec.mounts = [
-    ...mounts,
-    { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev'] },
-    { destination: '/var/lib/bty', type: 'bind', source: volume, options: ['rbind', 'rw'] },
-  ];
-  // The port that is published is one of this machine's loopback.
-  spec.linux = {
-    ...spec.linux,
-    namespaces: spec.linux.namespaces.filter(({ type }) => type !== 'network' && type !== 'cgroup'),
-  };
-  writeFileSync(file, JSON.stringify(spec));
-  return bundle;
-}
+const bundleOf = (name: string, volume: string, environment: readonly string[]): Promise<string> =>
+  makeBundle(layout, join(work, name), volume, { environment });
 
 test('the image is small, unprivileged, and of the form that other tools expect', { skip }, async () => {
   const { stdout } = await run('skopeo', ['inspect', '--config', `oci:${layout}:${version}`]);
@@ -231,4 +135,65 @@ test('a volume of somebody else is refused with what to do', { skip, timeout: 12
   );
   context.after(() => container.stop('KILL'));
   await assert.rejects(container.healthy(port), /it ended: .*\/var\/lib\/bty/s);
+});
+
+test('Compose and Quadlet run the image as it says itself that it wants to be run', () => {
+  const [[state] = []] = [Object.keys(settings.Volumes)];
+  assert.deepEqual(Object.keys(services), ['bty-web', 'bty-boot']);
+  for (const service of Object.values(services)) {
+    assert.equal(service.image, 'bty-web:latest');
+    assert.deepEqual(service.healthcheck.test, [...settings.Healthcheck.Test]);
+    assert.deepEqual(service.volumes, [`bty:${state}`]);
+    assert.deepEqual([service.read_only, service.cap_drop], [true, ['ALL']]);
+    assert.deepEqual(service.security_opt, ['no-new-privileges:true']);
+  }
+  const quadlet = new Map(
+    beside('bty-web.container')
+      .split('\n')
+      .flatMap((line) =>
+        /^[A-Z]\w+=/.test(line) ? [line.split(/=(.*)/).slice(0, 2) as [string, string]] : [],
+      ),
+  );
+  assert.equal(quadlet.get('Image'), 'localhost/bty-web:latest');
+  assert.deepEqual(['CMD', ...JSON.parse(quadlet.get('HealthCmd') ?? '')], [...settings.Healthcheck.Test]);
+  assert.equal(quadlet.get('Volume'), `bty.volume:${state}`);
+  const rights = ['ReadOnly', 'DropCapability', 'NoNewPrivileges'].map((name) => quadlet.get(name));
+  assert.deepEqual(rights, ['true', 'all', 'true']);
+});
+
+test('with the network and the rights of "bty-boot" it leases addresses and gives out boot files, as a user without', {
+  skip: skip || lacks('busybox', 'curl'),
+  timeout: 180_000,
+}, async (context) => {
+  const net = await Lab.make();
+  context.after(() => net.close());
+  const [here, there] = [await net.space(), await net.space()];
+  await net.cable([here, 'lab0', '10.77.0.1/24'], [there, 'eth0', '10.77.0.2/24']);
+  const volume = join(work, 'boot-volume');
+  await mkdir(volume, { mode: 0o750 });
+  await chown(volume, user.id, user.id);
+  const { command = [], cap_add: rights = [] } = services['bty-boot'] ?? assert.fail();
+  // No other server leases addresses here.
+  const words = command.map((word) => (word === 'proxy' ? 'full' : word));
+  const network = `/run/netns/${here}`;
+  const bundle = await makeBundle(layout, join(work, 'boot'), volume, {
+    ...{ environment: [], words, rights, network },
+  });
+  const container = new Container(`bty-${process.pid}-boot`, bundle);
+  context.after(() => container.stop('KILL'));
+  const asked = ['-sf', '--max-time', '5', 'http://10.77.0.1:8080/healthz'];
+  await container.healthy(async () => (await net.run(there, 'curl', asked)).code === 0);
+  const client = ['udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '15', '-T', '2', '-s', '/bin/true'];
+  const pxe = ['-V', 'PXEClient:Arch:00000:UNDI:002001', '-x', '93:0000'];
+  const { text } = await net.run(there, 'busybox', [...client, ...pxe]);
+  assert.match(text, /lease of 10\.77\.0\.\d+ obtained from 10\.77\.0\.1/, `${text}${container.said}`);
+  const file = join(net.folder, 'undionly.kpxe');
+  const got = await net.run(there, 'busybox', ['tftp', '-g', '-r', 'undionly.kpxe', '-l', file, '10.77.0.1']);
+  assert.equal(got.code, 0, `${got.text}${container.said}`);
+  assert.ok(statSync(file).size > 50_000, 'the loader for BIOS is in the image');
+  const status = await container.status();
+  assert.match(status, new RegExp(`^Uid:(\\s+${user.id}){4}$`, 'm'));
+  // CAP_NET_BIND_SERVICE is the bit 10.
+  assert.match(status, /^CapEff:\s+0*400$/m);
+  assert.match(status, /^CapBnd:\s+0*(400)?$/m);
 });
