@@ -253,3 +253,20 @@ test('boot item 13, a file size, is never sent, and no option follows a file nam
     assert.equal(codes.at(-1), 67);
   }
 });
+
+test('nothing is sent to an address of a foreign network that somebody wrote into a packet', () => {
+  for (const mode of ['proxy', 'full'] as const) {
+    const world = new World(place(mode));
+    const stranger = { address: ip('203.0.113.9'), port: 4011 };
+    const asked = message('request', { arch: 7, ciaddr: ip('10.77.0.150') });
+    const boot = world.ask(asked, { port: 4011, from: stranger, unicast: true });
+    assert.equal(boot.reply, null);
+    assert.deepEqual(rules(boot), ['elsewhere']);
+    const chosen = message('request', { arch: 7, ciaddr: ip('203.0.113.9'), chosen: server });
+    const decision = world.ask(chosen);
+    assert.notEqual(decision.reply?.to.address, ip('203.0.113.9'));
+    // Machines behind a relay are of a network that the operator named.
+    const near = { address: ip('10.88.0.50'), port: 4011 };
+    assert.deepEqual(world.ask(asked, { port: 4011, from: near, unicast: true }).reply?.to, near);
+  }
+});

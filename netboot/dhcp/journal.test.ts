@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { until } from '../testing/files.ts';
 import { Journal, readJournal } from './journal.ts';
+import { lacks } from './tests/lab.ts';
+
+const run = promisify(execFile);
 
 async function inFolder(use: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'bty-journal-'));
@@ -104,3 +110,52 @@ test('when the disk refuses, nothing is confirmed any more', () =>
     await assert.rejects(journal.append(3), { code: 'LEASES_NOT_SAVED' });
     assert.equal(told, 1);
   }));
+
+test(
+  'a disk that was full takes records again once there is room, and none that was confirmed is lost',
+  {
+    skip: lacks('mount', 'umount'),
+  },
+  () =>
+    inFolder(async (path) => {
+      const folder = dirname(path);
+      await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+      try {
+        const told: string[] = [];
+        const kept: unknown[] = [];
+        let recovered = () => {};
+        const recovery = new Promise<void>((resolve) => {
+          recovered = resolve;
+        });
+        const journal = await Journal.open({
+          path,
+          snapshot: () => kept,
+          onFailure: () => told.push('failed'),
+          onRecovery: recovered,
+          retryAfter: 20,
+        });
+        const append = async (record: unknown) => {
+          await journal.append(record);
+          kept.push(record);
+        };
+        await append('before');
+        await writeFile(join(folder, 'filler'), new Uint8Array(56 * 1024));
+        await assert.rejects(append('x'.repeat(12_000)), { code: 'LEASES_NOT_SAVED' });
+        assert.equal(journal.problem?.code, 'LEASES_NOT_SAVED');
+        // Tries that fail meanwhile are no further news.
+        await assert.rejects(append('y'), { code: 'LEASES_NOT_SAVED' });
+        const before = journal.problem;
+        await until('another try fails', () => journal.problem !== before);
+        await rm(join(folder, 'filler'));
+        await recovery;
+        assert.equal(journal.problem, null);
+        await append('after');
+        assert.deepEqual(told, ['failed']);
+        assert.deepEqual(await recordsOf(path), { records: ['before', 'after'], damaged: 0 });
+        await journal.close();
+        assert.deepEqual((await readdir(folder)).sort(), ['journal']);
+      } finally {
+        await run('umount', [folder]);
+      }
+    }),
+);

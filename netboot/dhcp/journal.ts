@@ -10,7 +10,7 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
-import { failure } from '../../shared/failure.ts';
+import { type Failure, failure } from '../../shared/failure.ts';
 
 interface Waiting {
   readonly line: string;
@@ -23,8 +23,12 @@ export interface JournalOptions {
   readonly snapshot: () => Iterable<unknown>;
   /** The file is written anew when it holds this many lines more than the snapshot had. */
   readonly slack?: number;
-  /** Told once when the disk refuses; from then on every append fails. */
+  /** Told when the disk begins to refuse; every append fails until the file could be written anew. */
   readonly onFailure?: (error: unknown) => void;
+  /** Told when a disk that refused takes records again. */
+  readonly onRecovery?: () => void;
+  /** Milliseconds after which a disk that refused is tried again (5000). */
+  readonly retryAfter?: number;
 }
 
 /** One line: checksum of the text, a space, the text. */
@@ -116,7 +120,9 @@ export class Journal {
   private tail: string[] | null = null;
   /** Done once no group is being written. */
   private between: (() => Promise<void>) | null = null;
-  private broken: unknown = null;
+  private broken: Failure | null = null;
+  private retry: NodeJS.Timeout | undefined;
+  private isClosed = false;
 
   private constructor(options: JournalOptions, file: FileHandle, lines: number) {
     this.options = options;
@@ -149,6 +155,8 @@ export class Journal {
       await file.sync();
     } catch (error) {
       await file.close();
+      // On a full disk what was begun takes room away.
+      await rm(next, { force: true });
       throw error;
     }
     await file.close();
@@ -182,6 +190,11 @@ export class Journal {
     this.running ??= new Promise((resolve) => setImmediate(resolve)).then(() => this.run());
   }
 
+  /** Why no record is taken, or null. */
+  get problem(): Failure | null {
+    return this.broken;
+  }
+
   /** Records that wait for the disk. */
   get backlog(): number {
     return this.waiting.length;
@@ -195,7 +208,8 @@ export class Journal {
       const group = this.waiting;
       this.waiting = [];
       if (group.length > 0) await this.write(group);
-      if (this.lines - this.kept > (this.options.slack ?? 20_000) + this.kept) this.renewSoon();
+      const isLong = this.lines - this.kept > (this.options.slack ?? 20_000) + this.kept;
+      if (isLong && this.broken === null) this.renewSoon();
       // Each write costs the processor as much as several records: under load they gather a little longer.
       if (group.length >= many) await pause(gathering);
     }
@@ -217,9 +231,13 @@ export class Journal {
   }
 
   private fail(error: unknown): void {
-    const { path } = this.options;
+    const { path, retryAfter = 5000, onFailure } = this.options;
+    const wasBroken = this.broken !== null;
     this.broken = failure('LEASES_NOT_SAVED', { path, problem: String(error) }, error);
-    this.options.onFailure?.(this.broken);
+    if (!wasBroken) onFailure?.(this.broken);
+    clearTimeout(this.retry);
+    // A whole new file, since the old one may end in the middle of a record.
+    if (!this.isClosed) this.retry = setTimeout(() => this.renewSoon(), retryAfter).unref();
   }
 
   /** Writes the file anew from the snapshot as it is now; answers when it has taken over. */
@@ -230,7 +248,7 @@ export class Journal {
   }
 
   private renewSoon(): void {
-    if (this.renewing !== null || this.broken !== null) return;
+    if (this.renewing !== null || this.isClosed) return;
     this.renewing = this.renew()
       .catch((error) => this.fail(error))
       .finally(() => {
@@ -252,13 +270,17 @@ export class Journal {
           const tail = this.tail ?? [];
           if (tail.length > 0) await append(file, Buffer.from(tail.join('')));
           await Journal.takeOver(this.options.path);
-          await this.file.close();
+          const before = this.file;
           this.file = file;
           this.kept = lines;
           this.lines = lines;
           this.tail = null;
+          // Everything in it was on the disk, or was never confirmed.
+          await before.close().catch(() => {});
+          this.recover();
           resolve();
         } catch (error) {
+          await file.close().catch(() => {});
           reject(error);
         }
       };
@@ -266,8 +288,16 @@ export class Journal {
     });
   }
 
+  private recover(): void {
+    if (this.broken === null) return;
+    this.broken = null;
+    this.options.onRecovery?.();
+  }
+
   /** Everything appended so far is on the disk when this resolves; nothing may be appended afterwards. */
   async close(): Promise<void> {
+    this.isClosed = true;
+    clearTimeout(this.retry);
     while (this.running !== null || this.renewing !== null) {
       await this.running;
       await this.renewing;

@@ -20,11 +20,9 @@ import { DhcpServer, networks } from './server.ts';
 import type { BootPolicy, Override, Place } from './situation.ts';
 import { Store } from './store.ts';
 import { placeOf } from './subnet.ts';
+import { Told } from './told.ts';
 
 const settingsFile = (folder: string) => join(folder, 'settings.json');
-/** The same news about the same machine is told once in this time, in milliseconds. */
-const quiet = 60_000;
-const mostNews = 1024;
 
 /** Settings of the last run; none when there are none, and null when they cannot be read. */
 export function savedSettings(folder: string): DhcpSettings | null {
@@ -91,7 +89,7 @@ export class Dhcp implements Part {
   readonly boot: BootPolicy;
   private readonly folder: string;
   private readonly closers: (() => void)[] = [];
-  private readonly told = new Map<string, number>();
+  private readonly told = new Told();
   private readonly services: Services;
 
   private constructor(services: Services, folder: string, store: Store, port: number) {
@@ -119,9 +117,10 @@ export class Dhcp implements Part {
     const { config, log } = services;
     const folder = join(config.stateDir, 'dhcp');
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const store = await Store.open(join(folder, 'leases.journal'), (error) =>
-      log.error('leases', { problem: String(error) }),
-    );
+    const store = await Store.open(join(folder, 'leases.journal'), {
+      onFailure: (error) => log.error('leases', { problem: String(error) }),
+      onRecovery: () => log.info('leases', { problem: null, text: 'leases are saved again' }),
+    });
     if (store.report.damaged > 0) {
       log.warn('leases', { damaged: store.report.damaged, copy: 'leases.journal.damaged' });
     }
@@ -145,7 +144,8 @@ export class Dhcp implements Part {
 
   private readiness() {
     const bad = this.server.states().find(({ problem }) => problem !== null);
-    return { name: 'dhcp', ok: bad === undefined, reason: bad?.problem ?? null };
+    const reason = this.store.problem?.message ?? bad?.problem ?? null;
+    return { name: 'dhcp', ok: reason === null, reason };
   }
 
   /** Changes the settings for now and for later starts. */
@@ -182,13 +182,9 @@ export class Dhcp implements Part {
     else this.store.memory.scripted(mac);
   }
 
-  private hear(news: News): void {
-    const key = `${news.interface} ${news.kind} ${news.mac ?? news.text}`;
-    const now = this.services.clock();
-    if (now - (this.told.get(key) ?? 0) < quiet) return;
-    this.told.delete(key);
-    this.told.set(key, now);
-    if (this.told.size > mostNews) this.told.delete(this.told.keys().next().value ?? '');
+  private hear(heard: News): void {
+    const news = this.told.of(heard, this.services.clock());
+    if (news === null) return;
     const isMinor = news.kind === 'malformed';
     this.services.log[isMinor ? 'debug' : 'warn']('dhcp', { ...news });
     if (isMinor) return;

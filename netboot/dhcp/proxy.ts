@@ -1,5 +1,5 @@
 /** Boot information beside another DHCP server: PXE 2.1's proxyDHCP on port 67, and the boot server on port 4011. */
-import { formatAddress } from './address.ts';
+import { formatAddress, holds, type Ipv4 } from './address.ts';
 import { addressIn, MessageType, Option } from './option.ts';
 import { reply } from './reply.ts';
 import type { Decision } from './situation.ts';
@@ -9,6 +9,11 @@ export function decideProxy(thought: Thought, type: number): Decision {
   const { packet, situation, client } = thought;
   if (client.kind === 'plain') {
     return thought.silent('not-booting', 'a proxy answers only who asks to boot (option 60)');
+  }
+  const elsewhere = elsewhereOf(thought);
+  if (elsewhere !== null) {
+    const text = `${formatAddress(elsewhere)} is in no network that is served here`;
+    return thought.silent('elsewhere', text);
   }
   const near = packet.giaddr !== 0 ? packet.giaddr : packet.ciaddr;
   const server = ownAddress(situation, near) ?? 0;
@@ -46,6 +51,20 @@ export function decideProxy(thought: Thought, type: number): Decision {
     default:
       return thought.silent('not-for-proxy', 'a proxy leases no addresses');
   }
+}
+
+/**
+ * Address outside of every network that is known here which the answer would go to, or null. Anybody can write one into
+ * a packet, so that we would send to strangers.
+ */
+function elsewhereOf({ packet, situation }: Thought): Ipv4 | null {
+  const { place, port, from } = situation;
+  const target = port === 4011 ? from.address : packet.giaddr === 0 ? packet.ciaddr : 0;
+  const isKnown =
+    target === 0 ||
+    place.addresses.some(({ block }) => holds(block, target)) ||
+    place.subnets.some(({ block }) => holds(block, target));
+  return isKnown ? null : target;
 }
 
 /** The second step: the client asks port 4011 for its boot file and is answered where it asks from. */

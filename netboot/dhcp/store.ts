@@ -3,10 +3,10 @@ import { copyFile } from 'node:fs/promises';
 import { type Static, type TSchema, Type } from 'typebox';
 import { Check } from 'typebox/value';
 import { type DhcpBook, DhcpLease, DhcpReservation } from '../../shared/contract/dhcp.ts';
-import { failure } from '../../shared/failure.ts';
+import { type Failure, failure } from '../../shared/failure.ts';
 import { formatAddress, parseAddress } from './address.ts';
 import { Book } from './book.ts';
-import { Journal, readJournal } from './journal.ts';
+import { Journal, type JournalOptions, readJournal } from './journal.ts';
 import type { Lease, Reservation } from './lease.ts';
 import { Memory } from './memory.ts';
 
@@ -85,10 +85,13 @@ export class Store {
   }
 
   /** Reads the journal at `path` and goes on writing it. */
-  static async open(path: string, onFailure: (error: unknown) => void = () => {}): Promise<Store> {
+  static async open(
+    path: string,
+    told: Pick<JournalOptions, 'onFailure' | 'onRecovery' | 'retryAfter'> = {},
+  ): Promise<Store> {
     const { book, memory, damaged } = await Store.read(path);
     if (damaged > 0) await copyFile(path, `${path}.damaged`);
-    const journal = await Journal.open({ path, snapshot: () => Store.snapshot(book, memory), onFailure });
+    const journal = await Journal.open({ path, snapshot: () => Store.snapshot(book, memory), ...told });
     const reservations = [...book.reservations].length;
     return new Store(book, memory, journal, { leases: book.size, reservations, damaged });
   }
@@ -195,6 +198,11 @@ export class Store {
 
   get backlog(): number {
     return this.journal.backlog;
+  }
+
+  /** Why no lease can be confirmed, or null. */
+  get problem(): Failure | null {
+    return this.journal.problem;
   }
 
   close(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Which rights and programs the network side has here, and what is missing: for `bty-web doctor`. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { handedSockets } from './handed.ts';
 import { holderOf } from './holder.ts';
 import { closeDescriptor, datagramSocket, isSystemError } from './native.ts';
@@ -78,10 +78,38 @@ function judgeLoader(): Finding {
   }
 }
 
+/** Machines of one network that are served at once without trouble need as many entries, and some to spare. */
+const enoughNeighbours = 4096;
+
+/**
+ * arp(7) gc_thresh3: so many neighbours of all networks together the kernel keeps, and then packets to others are lost.
+ * Null where it cannot be read, as in a namespace.
+ */
+export function judgeNeighbours(most: number | null): Finding | null {
+  const name = 'neighbours';
+  if (most === null) return null;
+  if (most >= enoughNeighbours) return ok(name, `the kernel keeps up to ${most} at once`);
+  return {
+    name,
+    state: 'note',
+    text: `the kernel keeps at most ${most} at once: with more machines switched on together, packets are lost`,
+    advice: `For more machines: sysctl -w net.ipv4.neigh.default.gc_thresh3=${4 * enoughNeighbours} net.ipv4.neigh.default.gc_thresh2=${2 * enoughNeighbours}`,
+  };
+}
+
+function mostNeighbours(): number | null {
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/neigh/default/gc_thresh3', 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
 /** Findings about rights and ports, in the order in which a person would mend them. */
 export async function examineNetwork(): Promise<readonly Finding[]> {
   const held = rights();
   const handed = judgeHanded();
+  const neighbours = judgeNeighbours(mostNeighbours());
   return [
     judgeRights(held, 67),
     judgeDevices(held),
@@ -90,5 +118,6 @@ export async function examineNetwork(): Promise<readonly Finding[]> {
     await judgePort(4011, 'boot server'),
     await judgePort(69, 'TFTP'),
     judgeLoader(),
+    ...(neighbours ? [neighbours] : []),
   ];
 }

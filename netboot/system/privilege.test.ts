@@ -4,7 +4,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { judgeRights } from './doctor.ts';
+import { judgeNeighbours, judgeRights } from './doctor.ts';
 import { handedSockets } from './handed.ts';
 import { holderOf, rowsOf } from './holder.ts';
 import { bindsDevicesFreely, userOf } from './privilege.ts';
@@ -125,4 +125,11 @@ test('the doctor says which right there is, and what to do when there is none', 
   assert.equal(judgeRights({ ...none, bindService: true }, 67).state, 'ok');
   assert.equal(judgeRights({ ...none, firstOpenPort: 60 }, 67).state, 'ok');
   assert.equal(judgeRights({ ...none, uid: 0 }, 67).state, 'ok');
+});
+
+test('the doctor says for how many machines at once the kernel keeps neighbours, where that can be read', () => {
+  assert.equal(judgeNeighbours(null), null);
+  assert.equal(judgeNeighbours(8192)?.state, 'ok');
+  assert.equal(judgeNeighbours(1024)?.state, 'note');
+  assert.match(judgeNeighbours(1024)?.advice ?? '', /gc_thresh3=16384/);
 });

@@ -52,7 +52,7 @@ export const networkDe = {
   LEASES_NOT_SAVED: [
     (d: Told) =>
       `Leases müssen auf der Platte sein, bevor sie bestätigt werden, aber ${d('path')} lässt sich nicht schreiben: ${d('problem')}.`,
-    'Schaffen Sie Platz auf jener Platte und starten Sie bty-web neu; bis dahin wird keine Adresse vergeben.',
+    'Schaffen Sie Platz auf jener Platte oder reparieren Sie sie: Alle paar Sekunden wird es wieder versucht, und bis dahin wird keine Adresse vergeben.',
   ],
   BACKUP_REFUSED: [
     (d: Told) => `Die Sicherung lässt sich nicht benutzen: ${d('problem')}.`,

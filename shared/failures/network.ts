@@ -63,6 +63,6 @@ export const networkFailures = {
     failed,
     503,
     (d) => `Leases must be on disk before they are confirmed, but ${d.path} cannot be written: ${d.problem}.`,
-    'Make room on that disk or mend it, then restart bty-web; until then no address is leased.',
+    'Make room on that disk or mend it: it is tried again every few seconds, and until then no address is leased.',
   ),
 } as const;

@@ -27,7 +27,7 @@ const boot: BootPolicy = {
   overrideFor: () => null,
 };
 const told: Witness = { step: (step) => tell({ step }), datagram() {} };
-const store = await Store.open(path, (error) => tell({ broken: String(error) }));
+const store = await Store.open(path, { onFailure: (error) => tell({ broken: String(error) }) });
 const server = new DhcpServer({
   store,
   boot: () => boot,
