@@ -40,6 +40,8 @@ export const CatalogImage = Type.Object({
   cached: Type.Boolean(),
   /** What is wrong with it as far as it was looked at. */
   problem: nullable(Type.String()),
+  /** Machines that are to be given it. */
+  machines: Type.Integer({ minimum: 0 }),
   /** Its packing, if any, was followed to its end and is whole. */
   checked: Type.Boolean(),
 });

@@ -66,6 +66,7 @@ export const imageRoutes: Routes = (app, services) => {
         sources: image.places.map((place) => ({ ...place })),
         cached: image.cached,
         problem: image.problem,
+        machines: image.sha256 === null ? 0 : services.machines.store.count({ image_sha256: image.sha256 }),
         checked: image.checked,
       })),
       manifest: images.manifest.last?.path ?? null,
