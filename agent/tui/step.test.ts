@@ -47,6 +47,18 @@ test('a key that was typed ahead does not begin to write', () => {
   assert.equal(after(reviewed(), key('enter')).mode.kind, 'review');
 });
 
+test('a list of images that comes late takes nothing away from what is looked at', () => {
+  const failed = { kind: 'failed' as const, rows: [], notes: ['The server is away.'] };
+  const late = after(reviewed(), { kind: 'images', source: folder, listing: failed }, { kind: 'armed' });
+  assert.equal(late.image?.name, 'alpine.img');
+  const writing = after(late, key('enter'));
+  assert.equal(writing.mode.kind, 'writing');
+  assert.equal(writing.image?.name, 'alpine.img', 'else nothing would be written, and nothing would end');
+  // Back among the panes, it is told.
+  const back = after(late, key('escape'), { kind: 'images', source: folder, listing: failed });
+  assert.equal(back.image, null);
+});
+
 test('nothing is written but from the review, after it was armed, and what was refused never is', () => {
   const run = fc.property(fc.array(events, { maxLength: 80 }), fc.boolean(), (happened, readOnly) => {
     let state = firstState({ ...setting, readOnly: readOnly ? 'Read-only mode.' : null }, folder);

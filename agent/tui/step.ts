@@ -85,9 +85,11 @@ function withImages(state: State, images: Listing<ImageRow>): Next {
   const rows = filtered(next);
   const found = rows.findIndex(({ location }) => location === at);
   const imageAt = clamp(found < 0 ? state.imageAt : found, rows.length);
+  // What is looked at or written keeps what it was begun with.
+  if (!isPicking(state)) return stay({ ...next, imageAt });
   const chosen = image && (images.rows.find((row) => row.location === image.location) ?? null);
   const settled = { ...next, imageAt, image: chosen };
-  const gone = image !== null && chosen === null && images.kind === 'there' && isPicking(state);
+  const gone = image !== null && chosen === null && images.kind === 'there';
   const [note] = images.notes;
   if (gone) return say(unpicked(settled), plain(`${image.name} is gone.`));
   if (note === undefined) return stay(settled);
