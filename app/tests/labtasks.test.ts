@@ -53,6 +53,7 @@ test('a task is written, checked while it is typed, run, watched, cancelled, and
   await card.locator('li[data-status="running"]').getByText('wait', { exact: true }).waitFor();
   assert.deepEqual(await barriers(page), []);
   await card.getByRole('button', { name: 'Cancel the task' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel the task' }).click();
   await card
     .getByText(/The task was cancelled in step 2 of 2, "wait"; its processes were ended/)
     .first()

@@ -6,6 +6,7 @@ import type { Machine } from '../contract/machine.ts';
 import { phases } from '../machine/life.ts';
 import { checklistOf } from './checklist.ts';
 import { forecastOf } from './forecast.ts';
+import { labelAddress } from './label.ts';
 import { labelsIn, labelsText } from './labels.ts';
 import { type Column, chosenBy, wholeView } from './machines.ts';
 import { timelineOf, type WireStep } from './timeline.ts';
@@ -45,6 +46,20 @@ const some = [
 ];
 const macs = (view: Partial<typeof wholeView>) =>
   chosenBy(some, { ...wholeView, ...view }).map(({ mac }) => Number(mac.slice(-2)));
+
+test('the code on a label opens the page from a phone, also when it is printed where the appliance runs', () => {
+  const mac = '52:54:00:00:00:01';
+  const page = (host: string) => `http://${host}/ui/machines/${mac}`;
+  assert.equal(labelAddress(mac, page('bty.lab:8080'), []), page('bty.lab:8080'));
+  assert.equal(labelAddress(mac, `${page('10.0.0.1')}?x=1`, ['10.9.9.9']), page('10.0.0.1'));
+  for (const here of ['127.0.0.1:8080', 'localhost:8080', '[::1]:8080'])
+    assert.equal(
+      labelAddress(mac, page(here), ['fe80::1', '127.0.0.1', '10.77.0.1/16']),
+      page('10.77.0.1:8080'),
+    );
+  assert.equal(labelAddress(mac, page('127.0.0.1:8080'), []), null, 'no address is better than a wrong one');
+  assert.equal(labelAddress(mac, page('127.0.0.1.example.org'), []), page('127.0.0.1.example.org'));
+});
 
 test('machines are found by what is known of them, in any spelling of the MAC', () => {
   assert.deepEqual(macs({ search: 'WEB' }), [1, 2]);

@@ -4,7 +4,7 @@ import { useLocation } from 'wouter';
 import { normalMac } from '../../../shared/machine/mac.ts';
 import { Field } from '../parts/Field.tsx';
 import { attempt } from './answer.ts';
-import { ask } from './api.ts';
+import { ask, Refusal } from './api.ts';
 import { Confirm } from './parts/Confirm.tsx';
 
 /** Enters a machine before it is seen. */
@@ -20,10 +20,15 @@ export function AddMachine({ onClose }: { readonly onClose: () => void }) {
       // PATCH would not make it, and PUT would bring a known one back to its defaults.
       const exists = await ask('GET /machines/{mac}', { params: { mac } }).then(
         () => true,
-        () => false,
+        (error: unknown) => {
+          if (error instanceof Refusal && error.status === 404) return false;
+          throw error;
+        },
       );
       const hostname = name.trim() === '' ? null : name.trim();
-      if (!exists) await ask('PUT /machines/{mac}', { params: { mac }, body: { hostname } });
+      const params = { mac };
+      if (!exists) await ask('PUT /machines/{mac}', { params, body: { hostname } });
+      else if (hostname !== null) await ask('PATCH /machines/{mac}', { params, body: { hostname } });
       go(`/machines/${mac}`);
     });
   return (

@@ -6,6 +6,7 @@ import { Button, IconButton } from '../parts/Button.tsx';
 import { Field } from '../parts/Field.tsx';
 import { askAgain, attempt, useAnswer } from './answer.ts';
 import { ask } from './api.ts';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Card } from './parts/Page.tsx';
 import { Time } from './parts/Time.tsx';
@@ -20,11 +21,12 @@ export function Addresses() {
   const operates = useLab(({ scope }) => scope !== 'read');
   const [reserving, setReserving] = useState(false);
   const [shown, setShown] = useState(page);
+  const [reserved, setReserved] = useState(page);
   const { value: book } = useAnswer('leases', () => ask('GET /dhcp/leases'), ['lease']);
   const leases = book?.leases ?? [];
   const reservations = book?.reservations ?? [];
   const remove = (work: () => Promise<unknown>) =>
-    void attempt(async () => {
+    attempt(async () => {
       await work();
       askAgain('leases');
     });
@@ -59,13 +61,22 @@ export function Addresses() {
                     </td>
                     <td>
                       {operates ? (
-                        <IconButton
-                          label={t('lab.boot.forget', { address })}
-                          icon={<CrossIcon size={14} />}
-                          onPress={() =>
+                        <Asked
+                          title={t('lab.boot.forgetTitle', { address })}
+                          text={t('lab.boot.forgetText', { mac: mac ?? t('lab.common.unknown') })}
+                          act={t('lab.settings.end')}
+                          onAct={() =>
                             remove(() => ask('DELETE /dhcp/leases/{address}', { params: { address } }))
                           }
-                        />
+                        >
+                          {(open) => (
+                            <IconButton
+                              label={t('lab.boot.forget', { address })}
+                              icon={<CrossIcon size={14} />}
+                              onPress={open}
+                            />
+                          )}
+                        </Asked>
                       ) : null}
                     </td>
                   </tr>
@@ -86,21 +97,33 @@ export function Addresses() {
       >
         {reservations.length === 0 ? <p className="quiet">{t('lab.boot.noReservations')}</p> : null}
         <ul className="parts">
-          {reservations.slice(0, shown).map(({ mac, address, hostName }) => (
+          {reservations.slice(0, reserved).map(({ mac, address, hostName }) => (
             <li key={mac} className="part">
               <div className="part-words">
                 <strong>{address}</strong> <span className="mono">{mac}</span> {hostName}
               </div>
               {operates ? (
-                <IconButton
-                  label={t('lab.boot.unreserve', { mac })}
-                  icon={<CrossIcon size={14} />}
-                  onPress={() => remove(() => ask('DELETE /dhcp/reservations/{mac}', { params: { mac } }))}
-                />
+                <Asked
+                  title={t('lab.boot.unreserveTitle', { mac })}
+                  text={t('lab.boot.unreserveText', { address })}
+                  act={t('lab.settings.end')}
+                  onAct={() => remove(() => ask('DELETE /dhcp/reservations/{mac}', { params: { mac } }))}
+                >
+                  {(open) => (
+                    <IconButton
+                      label={t('lab.boot.unreserve', { mac })}
+                      icon={<CrossIcon size={14} />}
+                      onPress={open}
+                    />
+                  )}
+                </Asked>
               ) : null}
             </li>
           ))}
         </ul>
+        {reservations.length > reserved ? (
+          <Button onPress={() => setReserved(reserved + page)}>{t('lab.common.more')}</Button>
+        ) : null}
         {reserving ? <Reserve onClose={() => setReserving(false)} /> : null}
       </Card>
     </>

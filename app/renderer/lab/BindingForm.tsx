@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { DiskRule } from '../../../shared/contract/agent.ts';
 import {
@@ -14,7 +14,9 @@ import { Field } from '../parts/Field.tsx';
 import { Note } from '../parts/Note.tsx';
 import { attempt, putAnswer, useAnswer } from './answer.ts';
 import { ask, Refusal } from './api.ts';
+import { draftOf, keepDraft } from './drafts.ts';
 import { imageName, useImages } from './images.ts';
+import { Confirm } from './parts/Confirm.tsx';
 import { Card } from './parts/Page.tsx';
 import { Pick } from './parts/Pick.tsx';
 import { TextArea } from './parts/TextArea.tsx';
@@ -31,7 +33,7 @@ interface Draft {
   readonly notes: string;
 }
 
-function draftOf(machine: Machine): Draft {
+function draftFrom(machine: Machine): Draft {
   const { target_disk } = machine;
   return {
     image: machine.image_sha256 ?? '',
@@ -58,19 +60,31 @@ function diskOf({ disk, serial }: Draft, machine: Machine): DiskRule | null {
 const hostPattern =
   /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 
+interface KeptDraft {
+  readonly base: Machine;
+  readonly draft: Draft;
+}
+
+/** What is kept of the form of a machine under this name. */
+export const draftName = (mac: string) => `binding ${mac}`;
+
 /** What the machine is to boot, with one sentence of what that will do. */
 export function BindingForm({ machine }: { readonly machine: Machine }) {
   const { t } = useTranslation();
   const { value: images } = useImages();
   const operates = useLab(({ scope }) => scope !== 'read');
   // What was edited is kept while the machine tells of itself; whose binding is edited by another is told so.
-  const [base, setBase] = useState(machine);
-  const [draft, setDraft] = useState(() => draftOf(machine));
+  const name = draftName(machine.mac);
+  const [kept] = useState(() => draftOf<KeptDraft>(name));
+  const [base, setBase] = useState(kept?.base ?? machine);
+  const [draft, setDraft] = useState(() => kept?.draft ?? draftFrom(machine));
   const [conflict, setConflict] = useState(false);
-  const edited = JSON.stringify(draft) !== JSON.stringify(draftOf(base));
+  const [asking, setAsking] = useState(false);
+  const edited = JSON.stringify(draft) !== JSON.stringify(draftFrom(base));
+  useEffect(() => keepDraft(name, edited ? { base, draft } : undefined), [name, edited, base, draft]);
   if (!edited && base !== machine) {
     setBase(machine);
-    setDraft(draftOf(machine));
+    setDraft(draftFrom(machine));
   }
   const change = (changes: Partial<Draft>) => setDraft({ ...draft, ...changes });
   const labels = labelsIn(draft.labels);
@@ -78,9 +92,8 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
   const badName = hostname !== '' && !hostPattern.test(hostname);
   const disk = diskOf(draft, machine);
   const complete = labels !== null && !badName && (draft.disk !== 'other' || draft.serial.trim() !== '');
-  const save = async (event: FormEvent) => {
-    event.preventDefault();
-    if (labels === null) return;
+  const save = async (): Promise<boolean> => {
+    if (labels === null) return false;
     const body: MachineUpsert = {
       image_sha256: draft.image === '' ? null : draft.image,
       boot_policy: draft.policy,
@@ -89,7 +102,7 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
       labels,
       notes: draft.notes === '' ? null : draft.notes,
     };
-    await attempt(async () => {
+    return attempt(async () => {
       const found = await saveUnlessChanged(base, body);
       setConflict(found.conflict);
       if (found.conflict) {
@@ -98,7 +111,7 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
       }
       putAnswer(`machine ${machine.mac}`, found.machine);
       setBase(found.machine);
-      setDraft(draftOf(found.machine));
+      setDraft(draftFrom(found.machine));
       useLab.getState().say('good', 'lab.common.saved');
     });
   };
@@ -108,10 +121,22 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
     disk,
     next: edited ? null : machine.state.next,
   });
+  const saved = draftFrom(base);
+  const arms =
+    forecast.danger &&
+    (draft.policy !== saved.policy ||
+      draft.image !== saved.image ||
+      draft.disk !== saved.disk ||
+      draft.disk === 'other');
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (arms) setAsking(true);
+    else void save();
+  };
   const known = images?.some(({ sha256 }) => sha256 === draft.image) ?? true;
   return (
     <Card title={t('lab.binding.title')}>
-      <form className="form" onSubmit={(event) => void save(event)}>
+      <form className="form" onSubmit={submit}>
         <p className={forecast.danger ? 'forecast forecast-danger' : 'forecast'} role="status">
           {t(`lab.forecast.${forecast.key}`, forecast.values)}
         </p>
@@ -165,6 +190,7 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
           />
         </div>
         {conflict ? <Note kind="warn">{t('lab.binding.changed')}</Note> : null}
+        {kept !== undefined && edited && !conflict ? <Note kind="info">{t('lab.binding.kept')}</Note> : null}
         {operates ? (
           <div className="form-actions">
             <Button look="primary" type="submit" isDisabled={!edited || !complete}>
@@ -173,7 +199,7 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
             {edited ? (
               <Button
                 onPress={() => {
-                  setDraft(draftOf(machine));
+                  setDraft(draftFrom(machine));
                   setBase(machine);
                   setConflict(false);
                 }}
@@ -186,9 +212,23 @@ export function BindingForm({ machine }: { readonly machine: Machine }) {
           <p className="quiet">{t('lab.trouble.readOnly')}</p>
         )}
       </form>
+      {asking ? (
+        <Confirm
+          danger
+          title={t('lab.binding.armTitle')}
+          act={t('lab.common.save')}
+          onAct={save}
+          onClose={() => setAsking(false)}
+        >
+          <p>{t(`lab.forecast.${forecast.key}`, forecast.values)}</p>
+        </Confirm>
+      ) : null}
     </Card>
   );
 }
+
+/** Times that a machine may tell of itself while its binding is saved. */
+const tries = 8;
 
 /** The etag changes with whatever a machine tells of itself, so what counts here is whether the binding is another. */
 async function saveUnlessChanged(
@@ -196,9 +236,17 @@ async function saveUnlessChanged(
   body: MachineUpsert,
 ): Promise<{ readonly conflict: boolean; readonly machine: Machine }> {
   const params = { mac: base.mac };
-  const now = await ask('GET /machines/{mac}', { params });
-  if (JSON.stringify(draftOf(now)) !== JSON.stringify(draftOf(base))) return { conflict: true, machine: now };
-  return { conflict: false, machine: await ask('PATCH /machines/{mac}', { params, body }) };
+  for (let left = tries; ; left--) {
+    const now = await ask('GET /machines/{mac}', { params });
+    if (JSON.stringify(draftFrom(now)) !== JSON.stringify(draftFrom(base)))
+      return { conflict: true, machine: now };
+    try {
+      const machine = await ask('PATCH /machines/{mac}', { params, body, ifMatch: now.etag });
+      return { conflict: false, machine };
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 412 || left <= 1) throw error;
+    }
+  }
 }
 
 interface DiskPickProps {

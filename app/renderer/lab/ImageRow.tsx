@@ -3,8 +3,9 @@ import { Link } from 'wouter';
 import type { CatalogImage } from '../../../shared/contract/image.ts';
 import { Button } from '../parts/Button.tsx';
 import { useText } from '../parts/useText.ts';
-import { askAgain, attempt, useAnswer } from './answer.ts';
-import { ask, askWhole } from './api.ts';
+import { askAgain, attempt } from './answer.ts';
+import { ask } from './api.ts';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 
 interface Props {
@@ -15,8 +16,7 @@ interface Props {
 /** One image: what is known of it, who uses it, what can be done with it. */
 export function ImageRow({ image, operates }: Props) {
   const { t, bytes } = useText();
-  const { names, sha256, format, size_bytes, virtual_size_bytes, cached, problem } = image;
-  const used = useUsed(sha256);
+  const { names, sha256, format, size_bytes, virtual_size_bytes, cached, problem, machines: used } = image;
   const [first = '', ...others] = names;
   return (
     <tr>
@@ -53,22 +53,12 @@ export function ImageRow({ image, operates }: Props) {
           </Link>
         )}
       </td>
-      <td>{operates ? <Actions image={image} used={used} /> : null}</td>
+      <td>{operates ? <Actions image={image} /> : null}</td>
     </tr>
   );
 }
 
-/** How many machines have the image. */
-function useUsed(sha256: string | null): number {
-  const { value } = useAnswer(`used ${sha256}`, async () => {
-    if (sha256 === null) return 0;
-    const { headers } = await askWhole('GET /machines', { query: { image_sha256: sha256, limit: 1 } });
-    return Number(headers.get('x-total-count') ?? 0);
-  }, ['machine']);
-  return value ?? 0;
-}
-
-function Actions({ image, used }: { readonly image: CatalogImage; readonly used: number }) {
+function Actions({ image }: { readonly image: CatalogImage }) {
   const { t } = useText();
   const [deleting, setDeleting] = useState(false);
   const name = image.names[0] ?? '';
@@ -100,13 +90,23 @@ function Actions({ image, used }: { readonly image: CatalogImage; readonly used:
         </Button>
       )}
       {url === undefined ? null : (
-        <Button
-          look="quiet"
-          aria-label={`${t('lab.images.forget')}: ${name}`}
-          onPress={() => act(() => ask('DELETE /catalog/entries', { query: { src: url.location } }))}
+        <Asked
+          title={t('lab.images.forgetTitle', { name })}
+          text={t('lab.images.forgetText', { address: url.location })}
+          act={t('lab.images.forget')}
+          onAct={() =>
+            attempt(async () => {
+              await ask('DELETE /catalog/entries', { query: { src: url.location } });
+              askAgain('');
+            })
+          }
         >
-          {t('lab.images.forget')}
-        </Button>
+          {(open) => (
+            <Button look="quiet" aria-label={`${t('lab.images.forget')}: ${name}`} onPress={open}>
+              {t('lab.images.forget')}
+            </Button>
+          )}
+        </Asked>
       )}
       {image.cached ? (
         <Button
@@ -121,7 +121,7 @@ function Actions({ image, used }: { readonly image: CatalogImage; readonly used:
         <Deletion
           name={name}
           target={local === undefined ? (image.sha256 ?? name) : name}
-          used={used}
+          used={image.machines}
           onClose={() => setDeleting(false)}
         />
       ) : null}

@@ -8,6 +8,7 @@ import { attempt, putAnswer } from './answer.ts';
 import { ask } from './api.ts';
 import { useInventory } from './BindingForm.tsx';
 import { NetworkIcon } from './icons.tsx';
+import { Asked } from './parts/Asked.tsx';
 import { Empty } from './parts/Empty.tsx';
 import { Card, Facts } from './parts/Page.tsx';
 import { Time } from './parts/Time.tsx';
@@ -82,7 +83,8 @@ function Disk({ disk, machine }: { readonly disk: InventoryDisk; readonly machin
   const operates = useLab(({ scope }) => scope !== 'read');
   const { path, model, vendor, serial, size_bytes, transport } = disk;
   const isTarget = serial !== null && machine.target_disk_serial === serial;
-  const { mac } = machine;
+  const { mac, boot_policy, image_sha256 } = machine;
+  const armed = /^flash/.test(boot_policy) && image_sha256 !== null;
   const choose = () =>
     attempt(async () => {
       const body = { target_disk_serial: serial };
@@ -102,13 +104,18 @@ function Disk({ disk, machine }: { readonly disk: InventoryDisk; readonly machin
       </div>
       {isTarget ? <span className="badge badge-done">{t('lab.inventory.target')}</span> : null}
       {!isTarget && serial !== null && operates ? (
-        <Button
-          look="quiet"
-          onPress={() => void choose()}
-          aria-label={`${t('lab.inventory.useIt')}: ${path}`}
+        <Asked
+          title={t('lab.inventory.useTitle', { path, serial })}
+          text={t(`lab.inventory.${armed ? 'useArmed' : 'useText'}`)}
+          act={t('lab.inventory.useIt')}
+          onAct={choose}
         >
-          {t('lab.inventory.useIt')}
-        </Button>
+          {(open) => (
+            <Button look="quiet" onPress={open} aria-label={`${t('lab.inventory.useIt')}: ${path}`}>
+              {t('lab.inventory.useIt')}
+            </Button>
+          )}
+        </Asked>
       ) : null}
     </li>
   );

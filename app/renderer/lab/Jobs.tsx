@@ -6,7 +6,8 @@ import { useText } from '../parts/useText.ts';
 import { attempt, useAnswer } from './answer.ts';
 import { ask } from './api.ts';
 import { Card } from './parts/Page.tsx';
-import { useShelf } from './uploads.ts';
+import { type Upload, useShelf } from './uploads.ts';
+import { toldHere } from './words.ts';
 
 interface Shown {
   readonly key: string;
@@ -55,22 +56,34 @@ export function Jobs() {
   );
 }
 
+/** Why an upload does not move; null while it does. */
+export function useUploadProblem(): (upload: Upload) => string | null {
+  const { t, i18n } = useText();
+  return ({ state, refusal }) => {
+    if (state === 'waiting') return t('lab.images.paused');
+    if (refusal === null) return null;
+    if (refusal.status === 0) return `${t('lab.link.unreachable')} ${t('lab.link.unreachableAdvice')}`;
+    const { message, advice } = toldHere(i18n.language, refusal);
+    return `${message || t('lab.trouble.unknown', { status: refusal.status })} ${advice}`;
+  };
+}
+
 function useShownUploads(): readonly Shown[] {
   const { t } = useText();
-  return useShelf('images').map(({ id, name, sent, total, state, refusal, cancel }) => ({
-    key: `upload ${id}`,
-    title: t('lab.images.uploading', { name }),
-    name,
-    done: sent,
-    total,
-    problem:
-      state === 'waiting'
-        ? t('lab.images.paused')
-        : refusal === null
-          ? null
-          : `${refusal.message} ${refusal.advice}`,
-    cancel,
-  }));
+  const problemOf = useUploadProblem();
+  return useShelf('images').map((upload) => {
+    const { id, name, sent, total, state, cancel } = upload;
+    const title = state === 'queued' ? 'lab.images.queued' : 'lab.images.uploading';
+    return {
+      key: `upload ${id}`,
+      title: t(title, { name }),
+      name,
+      done: sent,
+      total,
+      problem: problemOf(upload),
+      cancel,
+    };
+  });
 }
 
 const isRunning = ({ status }: DownloadState | HashState) => status === 'queued' || status === 'running';

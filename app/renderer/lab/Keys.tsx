@@ -3,18 +3,25 @@ import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { Button } from '../parts/Button.tsx';
 import { Sheet } from '../parts/Sheet.tsx';
+import { useLab } from './store.ts';
 
 const places = {
   d: 'dashboard',
   m: 'machines',
   i: 'images',
   b: 'boot',
+  t: 'tasks',
   e: 'events',
   s: 'settings',
 } as const;
 
+/** True while something lies over the page that its keys would go behind. */
+const isCovered = () =>
+  useLab.getState().session !== 'in' ||
+  document.querySelector('[role="dialog"], [role="alertdialog"]') !== null;
+
 function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.closest('input, textarea, select, [role="dialog"]') !== null;
+  return target instanceof HTMLElement && target.closest('input, textarea, select') !== null;
 }
 
 /** Milliseconds in which the second key of two must follow. */
@@ -28,7 +35,7 @@ export function Keys() {
   useEffect(() => {
     let goingSince = 0;
     const press = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || isCovered()) return;
       const place = places[event.key as keyof typeof places];
       if (place !== undefined && performance.now() - goingSince < patience) {
         goingSince = 0;

@@ -1,8 +1,11 @@
 import { useTranslation } from 'react-i18next';
 import { encode } from 'uqr';
 import type { Machine } from '../../../shared/contract/machine.ts';
+import { labelAddress } from '../../../shared/lab/label.ts';
 import { Button } from '../parts/Button.tsx';
 import { Sheet } from '../parts/Sheet.tsx';
+import { useAnswer } from './answer.ts';
+import { ask } from './api.ts';
 import { PrintIcon } from './icons.tsx';
 
 interface Props {
@@ -14,7 +17,10 @@ interface Props {
 export function MachineLabel({ machine, onClose }: Props) {
   const { t } = useTranslation();
   const { mac, hostname, smbios_serial } = machine;
-  const address = new URL(`/ui/machines/${mac}`, location.href).href;
+  const { value: states } = useAnswer('dhcp', () => ask('GET /dhcp'), ['notice']);
+  const served = (states ?? []).filter(({ mode }) => mode !== 'off').flatMap(({ addresses }) => addresses);
+  // Without an address that a phone could open, the code still says which machine it is.
+  const code = labelAddress(mac, location.href, served) ?? mac;
   return (
     <Sheet
       title={t('lab.machine.label')}
@@ -29,7 +35,7 @@ export function MachineLabel({ machine, onClose }: Props) {
       }
     >
       <div className="label">
-        <Code text={address} label={address} />
+        <Code text={code} label={code} />
         <div className="label-words">
           <p className="label-mac">{mac}</p>
           {hostname === null ? null : <p className="label-name">{hostname}</p>}

@@ -73,10 +73,13 @@ export function useNetworkForm(name: string | null): NetworkForm {
   const anyway = draft.anyway ?? before?.anyway ?? false;
   const apply = () =>
     attempt(async () => {
-      if (settings === undefined || wanted === '') return;
-      const next = interfaceOf({ interface: wanted, mode, first, last, anyway }, before, chosen);
-      const others = settings.interfaces.filter((one) => one.interface !== wanted);
-      await ask('PUT /dhcp/settings', { body: { ...settings, interfaces: [...others, next] } });
+      if (wanted === '') return;
+      // They are written as a whole: what somebody else set meanwhile stays.
+      const now = await ask('GET /dhcp/settings');
+      const known = now.interfaces.find((one) => one.interface === wanted);
+      const next = interfaceOf({ interface: wanted, mode, first, last, anyway }, known, chosen);
+      const others = now.interfaces.filter((one) => one.interface !== wanted);
+      await ask('PUT /dhcp/settings', { body: { ...now, interfaces: [...others, next] } });
       useLab.getState().say('good', 'lab.network.applied');
       askAgain('');
     });
@@ -88,7 +91,8 @@ export function useNetworkForm(name: string | null): NetworkForm {
     first,
     last,
     anyway,
-    set: (changes) => setDraft({ ...draft, ...changes }),
+    // Another interface has another pool.
+    set: (changes) => setDraft(changes.interface === undefined ? { ...draft, ...changes } : changes),
     isReady: settings !== undefined && wanted !== '' && (mode !== 'full' || (first !== '' && last !== '')),
     apply,
   };

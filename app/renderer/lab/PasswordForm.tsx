@@ -18,6 +18,8 @@ export function PasswordForm() {
     event.preventDefault();
     void attempt(async () => {
       await ask('PUT /access/password', { body: { current, password: next } });
+      setCurrent('');
+      setNext('');
       useLab.getState().say('good', 'lab.settings.changed');
       disconnect();
       useLab.setState({ session: 'out' });

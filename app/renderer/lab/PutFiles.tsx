@@ -11,6 +11,7 @@ import { Card } from './parts/Page.tsx';
 import { Refused } from './parts/Refused.tsx';
 import { Time } from './parts/Time.tsx';
 import { useLab } from './store.ts';
+import { Uploads } from './Uploads.tsx';
 import { upload, useShelf } from './uploads.ts';
 
 /** The files that `core.put` steps may copy onto machines. */
@@ -52,18 +53,7 @@ export function PutFiles() {
           </li>
         ))}
       </ul>
-      {uploads.map(({ id, name, refusal: refused, cancel }) => (
-        <div key={id} className="part">
-          <p className={refused === null ? 'quiet' : 'problem'}>
-            {refused === null ? t('lab.images.uploading', { name }) : `${name}: ${refused.message}`}
-          </p>
-          <IconButton
-            label={t('lab.images.cancel', { name })}
-            icon={<CrossIcon size={14} />}
-            onPress={cancel}
-          />
-        </div>
-      ))}
+      <Uploads uploads={uploads} />
       {going === null ? null : (
         <Confirm
           danger

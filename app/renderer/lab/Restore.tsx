@@ -6,6 +6,7 @@ import { Button } from '../parts/Button.tsx';
 import { Note } from '../parts/Note.tsx';
 import { attempt } from './answer.ts';
 import { ask, send } from './api.ts';
+import { forgetDrafts } from './drafts.ts';
 import { UploadIcon } from './icons.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Card, Facts } from './parts/Page.tsx';
@@ -138,6 +139,9 @@ async function waitForStart(signal: AbortSignal): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, pause));
     // Every session ends with the old state: whoever is still let in asks the old one.
     const answer = await fetch('/access/who', { credentials: 'same-origin' }).catch(() => null);
-    if (answer?.status === 401 && !signal.aborted) return location.assign('/ui/settings');
+    if (answer?.status === 401 && !signal.aborted) {
+      forgetDrafts();
+      return location.assign('/ui/settings');
+    }
   }
 }

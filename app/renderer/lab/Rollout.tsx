@@ -6,6 +6,7 @@ import type { RolloutRow } from '../../../shared/contract/rollout.ts';
 import { wavesOf } from '../../../shared/lab/rollout.ts';
 import { Bar } from '../parts/Bar.tsx';
 import { Button } from '../parts/Button.tsx';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Card } from './parts/Page.tsx';
 import { Pick } from './parts/Pick.tsx';
@@ -24,7 +25,8 @@ const shares = ['0', '0.05', '0.1', '0.25'] as const;
 export function RolloutSheet({ machines, images, onClose }: Props) {
   const { t, i18n } = useTranslation();
   const bindable = images.filter(({ sha256 }) => sha256 !== null);
-  const [image, setImage] = useState(bindable[0]?.sha256 ?? '');
+  // None is chosen for a person: the wrong one would be written to all of them.
+  const [image, setImage] = useState('');
   const [allowed, setAllowed] = useState<(typeof shares)[number]>('0.1');
   const count = machines.length;
   const waves = wavesOf(count);
@@ -43,7 +45,10 @@ export function RolloutSheet({ machines, images, onClose }: Props) {
       <Pick
         label={t('lab.rollout.image')}
         value={image}
-        options={bindable.map((one) => ({ key: one.sha256 ?? '', text: one.name }))}
+        options={[
+          { key: '', text: t('lab.rollout.choose') },
+          ...bindable.map((one) => ({ key: one.sha256 ?? '', text: one.name })),
+        ]}
         onChange={setImage}
       />
       <Pick
@@ -81,9 +86,18 @@ function RolloutCard({ rollout }: { readonly rollout: RolloutRow }) {
         state !== 'running' ? (
           <Button onPress={() => dismissRollout(id)}>{t('lab.rollout.dismiss')}</Button>
         ) : operates ? (
-          <Button look="danger" onPress={() => void cancelRollout(id)}>
-            {t('lab.rollout.cancel')}
-          </Button>
+          <Asked
+            title={t('lab.rollout.cancelTitle', { image: image_name })}
+            text={t('lab.rollout.cancelText')}
+            act={t('lab.rollout.cancel')}
+            onAct={() => cancelRollout(id)}
+          >
+            {(open) => (
+              <Button look="danger" onPress={open}>
+                {t('lab.rollout.cancel')}
+              </Button>
+            )}
+          </Asked>
         ) : null
       }
     >

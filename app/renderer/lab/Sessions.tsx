@@ -3,6 +3,7 @@ import { useTranslation } from 'react-i18next';
 import { Button } from '../parts/Button.tsx';
 import { askAgain, attempt, useAnswer } from './answer.ts';
 import { ask } from './api.ts';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Card } from './parts/Page.tsx';
 import { Time } from './parts/Time.tsx';
@@ -13,7 +14,7 @@ export function Sessions() {
   const [ending, setEnding] = useState(false);
   const { value } = useAnswer('sessions', () => ask('GET /access/sessions'), ['event']);
   const end = (id: string) =>
-    void attempt(async () => {
+    attempt(async () => {
       await ask('DELETE /access/sessions/{id}', { params: { id } });
       askAgain('sessions');
     });
@@ -36,13 +37,22 @@ export function Sessions() {
               </p>
             </div>
             {current ? null : (
-              <Button
-                look="quiet"
-                aria-label={t('lab.settings.endSession', { address: source_ip ?? '' })}
-                onPress={() => end(id)}
+              <Asked
+                title={t('lab.settings.endTitle', { address: source_ip ?? '' })}
+                text={t('lab.settings.endText')}
+                act={t('lab.settings.end')}
+                onAct={() => end(id)}
               >
-                {t('lab.settings.end')}
-              </Button>
+                {(open) => (
+                  <Button
+                    look="quiet"
+                    aria-label={t('lab.settings.endSession', { address: source_ip ?? '' })}
+                    onPress={open}
+                  >
+                    {t('lab.settings.end')}
+                  </Button>
+                )}
+              </Asked>
             )}
           </li>
         ))}

@@ -7,6 +7,7 @@ import { Note } from '../parts/Note.tsx';
 import { ExitIcon, HomeIcon, MachineIcon, NetworkIcon, TaskIcon } from './icons.tsx';
 import { Keys } from './Keys.tsx';
 import { MachinesPage } from './pages/MachinesPage.tsx';
+import { Broken } from './parts/Broken.tsx';
 import { RefusalText } from './parts/Refused.tsx';
 import { useLab } from './store.ts';
 
@@ -52,9 +53,11 @@ export function Shell() {
       <div className="lab-body">
         <Banners />
         <main id="main" ref={main} tabIndex={-1} className="lab-main" aria-labelledby="page-title">
-          <Suspense fallback={null}>
-            <Pages />
-          </Suspense>
+          <Broken key={place}>
+            <Suspense fallback={null}>
+              <Pages />
+            </Suspense>
+          </Broken>
         </main>
       </div>
       <Messages />
@@ -80,14 +83,21 @@ function Pages() {
       <Route path="/events" component={EventsPage} />
       <Route path="/settings" component={SettingsPage} />
       <Route path="/setup" component={SetupPage} />
-      <Route path="/machines/:mac">
-        {({ mac }) => <MachinePage key={mac} mac={decodeURIComponent(mac)} />}
-      </Route>
+      <Route path="/machines/:mac">{({ mac }) => <MachinePage key={mac} mac={decoded(mac)} />}</Route>
       <Route>
         <NowherePage />
       </Route>
     </Switch>
   );
+}
+
+/** As it was written where it is no encoded text. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function Navigation({ place }: { readonly place: string }) {

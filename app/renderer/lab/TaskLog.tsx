@@ -2,7 +2,10 @@ import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { TaskOutput, TaskState } from '../../../shared/contract/task.ts';
 import { address } from './api.ts';
+import { listen } from './live.ts';
 
+/** Milliseconds before the log is asked for again after it was refused. */
+const pause = 5000;
 /** Letters that are shown; of more the last ones. */
 const most = 200_000;
 
@@ -27,8 +30,10 @@ function useRun(id: number): { readonly shown: Shown; readonly state: TaskState 
   useEffect(() => {
     setShown(nothing);
     setState(null);
-    // The browser comes again by itself, with the id of the last piece.
-    const source = new EventSource(address('GET /tasks/runs/{id}/live', { params: { id: String(id) } }));
+    let last = '';
+    let ended = false;
+    let source: EventSource | null = null;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let waiting: (TaskOutput & { readonly key: number })[] = [];
     let frame = 0;
     const draw = () => {
@@ -37,16 +42,46 @@ function useRun(id: number): { readonly shown: Shown; readonly state: TaskState 
       waiting = [];
       setShown((before) => joined(before, more));
     };
-    source.addEventListener('output', (message: MessageEvent<string>) => {
-      waiting.push({ ...(JSON.parse(message.data) as TaskOutput), key: Number(message.lastEventId) });
-      frame ||= requestAnimationFrame(draw);
-    });
-    source.addEventListener('state', (message: MessageEvent<string>) => {
-      setState(JSON.parse(message.data) as TaskState);
-    });
-    source.addEventListener('end', () => source.close());
+    const open = () => {
+      clearTimeout(timer);
+      source?.close();
+      // A browser has few connections to an appliance: a page that nobody sees keeps none.
+      if (ended || document.hidden) return;
+      const query = last === '' ? {} : { query: { last_event_id: Number(last) } };
+      const stream = new EventSource(
+        address('GET /tasks/runs/{id}/live', { params: { id: String(id) }, ...query }),
+      );
+      source = stream;
+      stream.addEventListener('output', (message: MessageEvent<string>) => {
+        last = message.lastEventId;
+        waiting.push({ ...(JSON.parse(message.data) as TaskOutput), key: Number(last) });
+        frame ||= requestAnimationFrame(draw);
+      });
+      stream.addEventListener('state', (message: MessageEvent<string>) => {
+        setState(JSON.parse(message.data) as TaskState);
+      });
+      stream.addEventListener('end', () => {
+        ended = true;
+        stream.close();
+      });
+      // A browser comes again by itself where there was no answer, and gives up where the answer was a refusal.
+      stream.addEventListener('error', () => {
+        if (stream.readyState === EventSource.CLOSED && stream === source) timer = setTimeout(open, pause);
+      });
+    };
+    const onSight = () => {
+      if (!document.hidden) open();
+      else source?.close();
+    };
+    open();
+    const endNews = listen('again', open);
+    document.addEventListener('visibilitychange', onSight);
     return () => {
-      source.close();
+      ended = true;
+      endNews();
+      document.removeEventListener('visibilitychange', onSight);
+      clearTimeout(timer);
+      source?.close();
       cancelAnimationFrame(frame);
     };
   }, [id]);

@@ -5,6 +5,7 @@ import { Button } from '../parts/Button.tsx';
 import { Note } from '../parts/Note.tsx';
 import { attempt } from './answer.ts';
 import { address, ask } from './api.ts';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Time } from './parts/Time.tsx';
 import { useLab } from './store.ts';
@@ -53,9 +54,18 @@ export function TaskRun({ run }: { readonly run: TaskState }) {
       ) : null}
       <div className="row-actions">
         {stage !== 'ended' && operates ? (
-          <Button look="danger" onPress={() => void cancel()}>
-            {t('lab.task.cancel')}
-          </Button>
+          <Asked
+            title={t('lab.task.cancelTitle', { mac })}
+            text={t('lab.task.cancelText')}
+            act={t('lab.task.cancel')}
+            onAct={cancel}
+          >
+            {(open) => (
+              <Button look="danger" onPress={open}>
+                {t('lab.task.cancel')}
+              </Button>
+            )}
+          </Asked>
         ) : null}
         <a className="link" href={address('GET /tasks/runs/{id}/report', { params })} download>
           {t('lab.task.report')}

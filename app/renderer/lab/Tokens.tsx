@@ -6,6 +6,7 @@ import { Field } from '../parts/Field.tsx';
 import { Note } from '../parts/Note.tsx';
 import { askAgain, attempt, useAnswer } from './answer.ts';
 import { ask } from './api.ts';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Card } from './parts/Page.tsx';
 import { Pick } from './parts/Pick.tsx';
@@ -21,7 +22,7 @@ export function Tokens() {
   const [made, setMade] = useState<string | null>(null);
   const { value } = useAnswer('tokens', () => ask('GET /access/tokens'));
   const remove = (id: string) =>
-    void attempt(async () => {
+    attempt(async () => {
       await ask('DELETE /access/tokens/{id}', { params: { id } });
       askAgain('tokens');
     });
@@ -50,11 +51,20 @@ export function Tokens() {
                 )}
               </p>
             </div>
-            <IconButton
-              label={t('lab.settings.tokenDelete', { name })}
-              icon={<CrossIcon size={14} />}
-              onPress={() => remove(id)}
-            />
+            <Asked
+              title={t('lab.settings.tokenDeleteTitle', { name })}
+              text={t('lab.settings.tokenDeleteText')}
+              act={t('lab.settings.tokenDeleteDo')}
+              onAct={() => remove(id)}
+            >
+              {(open) => (
+                <IconButton
+                  label={t('lab.settings.tokenDelete', { name })}
+                  icon={<CrossIcon size={14} />}
+                  onPress={open}
+                />
+              )}
+            </Asked>
           </li>
         ))}
       </ul>

@@ -18,6 +18,8 @@ class Kept<Value> {
   #answer: Answer<Value> = { value: undefined, refusal: null, again: () => this.ask() };
   #asking = false;
   #due = false;
+  /** Counts what was put in the place of the answer while a question ran. */
+  #puts = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(load: () => Promise<Value>) {
@@ -28,6 +30,9 @@ class Kept<Value> {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
+  get isSeen(): boolean {
+    return this.#listeners.size > 0;
+  }
   readonly current = (): Answer<Value> => this.#answer;
 
   /** News that come together are one question. */
@@ -44,9 +49,14 @@ class Kept<Value> {
       return;
     }
     this.#asking = true;
+    const puts = this.#puts;
     this.#load()
       .then(
-        (value) => this.put(value),
+        (value) => {
+          // News that came meanwhile may be newer than the answer.
+          if (puts === this.#puts) this.#tell({ value, refusal: null });
+          else this.#due = true;
+        },
         (error: unknown) => {
           if (!(error instanceof Refusal)) throw error;
           this.#tell({ refusal: error });
@@ -61,6 +71,7 @@ class Kept<Value> {
   }
 
   put(value: Value): void {
+    this.#puts++;
     this.#tell({ value, refusal: null });
   }
 
@@ -78,7 +89,10 @@ function keptFor<Value>(key: string, load: () => Promise<Value>): Kept<Value> {
   const found = kept.get(key) as Kept<Value> | undefined;
   if (found) return found;
   const made = new Kept(load);
-  if (kept.size >= mostKept) kept.delete([...kept.keys()][0] ?? '');
+  for (const [name, one] of kept) {
+    if (kept.size < mostKept) break;
+    if (!one.isSeen) kept.delete(name);
+  }
   kept.set(key, made as unknown as Kept<unknown>);
   return made;
 }

@@ -59,7 +59,11 @@ type Body<One> = One extends {
   : unknown;
 export type Input<Which extends Name> = Params<Which> &
   Query<Found<Which>> &
-  Body<Found<Which>> & { readonly signal?: AbortSignal };
+  Body<Found<Which>> & {
+    readonly signal?: AbortSignal;
+    /** Do it only to what has this `etag`; else it is refused with 412. */
+    readonly ifMatch?: string;
+  };
 
 type Replies<One> = One extends { readonly replies: infer All } ? All : never;
 type Told<All> = {
@@ -108,6 +112,7 @@ interface Loose {
   readonly query?: Readonly<Record<string, unknown>>;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
+  readonly ifMatch?: string;
 }
 
 /** Address of an operation, for links and downloads. */
@@ -141,15 +146,32 @@ export async function askWhole<Which extends Name>(
   ...[input]: Record<never, never> extends Input<Which> ? [Input<Which>?] : [Input<Which>]
 ): Promise<{ readonly value: Reply<Which>; readonly headers: Headers }> {
   const loose = (input ?? {}) as Loose;
+  const { body, ifMatch } = loose;
   const response = await send(addressOf(name, loose), {
     method: name.split(' ')[0] ?? 'GET',
-    ...(loose.body === undefined
-      ? {}
-      : { body: JSON.stringify(loose.body), headers: { 'content-type': 'application/json' } }),
+    headers: {
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(loose.signal ? { signal: loose.signal } : {}),
   });
-  const text = await response.text();
-  return { value: (text === '' ? undefined : JSON.parse(text)) as Reply<Which>, headers: response.headers };
+  const text = await response.text().catch((error: unknown) => {
+    // The connection broke in the middle of the answer.
+    if (loose.signal?.aborted) throw error;
+    throw new Refusal(0, '', 'UNREACHABLE');
+  });
+  return { value: parsed(text, response) as Reply<Which>, headers: response.headers };
+}
+
+function parsed(text: string, { status }: Response): unknown {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // A proxy answered in the appliance's place, with a page of its own.
+    throw new Refusal(status, '', 'NOT_THE_APPLIANCE');
+  }
 }
 
 /** `fetch` whose unhappy answers are Refusals. */

@@ -12,7 +12,7 @@ export interface AllNews {
   readonly lease: unknown;
   readonly 'boot-step': unknown;
   readonly notice: unknown;
-  /** The connection was lost and is back: everything may be another. */
+  /** Nobody listened for a while and somebody does again: everything may be another. */
   readonly again: null;
 }
 export type NewsKind = keyof AllNews;
@@ -41,15 +41,27 @@ const pause = { first: 500, most: 5000 };
 /** A stream says something every 15 s; one that is silent for so long is dead. */
 const silence = 40_000;
 
+/** Milliseconds that a page which nobody sees goes on listening: a browser has six connections to an appliance, not more. */
+const unseen = 15_000;
+
 let source: EventSource | null = null;
+/** Somebody is logged in. */
+let wanted = false;
+/** News were missed since the pages were loaded. */
+let behind = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let watch: ReturnType<typeof setTimeout> | undefined;
 let tries = 0;
 let lastId = '';
 
-/** Listens from now on; to be called once somebody is logged in. */
+/** Listens from now on, as long as the page is seen; to be called once somebody is logged in. */
 export function connect(): void {
-  disconnect();
+  wanted = true;
+  drop();
+  if (document.hidden) {
+    behind = true;
+    return;
+  }
   const from = lastId === '' ? '' : `?last_event_id=${lastId}`;
   const stream = new EventSource(`/events/stream${from}`);
   source = stream;
@@ -58,7 +70,8 @@ export function connect(): void {
     expect();
     const before = useLab.getState().link;
     useLab.setState({ link: 'live' });
-    if (before === 'lost') void cameBack();
+    if (behind) void cameBack(before === 'lost');
+    behind = false;
   };
   for (const kind of wireKinds) {
     stream.addEventListener(kind, (message: MessageEvent<string>) => {
@@ -71,11 +84,25 @@ export function connect(): void {
 }
 
 export function disconnect(): void {
+  wanted = false;
+  drop();
+}
+
+function drop(): void {
   clearTimeout(timer);
   clearTimeout(watch);
+  if (source !== null) behind = true;
   source?.close();
   source = null;
 }
+
+let leaving: ReturnType<typeof setTimeout> | undefined;
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(leaving);
+  if (!wanted) return;
+  if (document.hidden) leaving = setTimeout(drop, unseen);
+  else if (source === null) connect();
+});
 
 /** Comments of the stream are not told to pages, so silence is only a reason to look. */
 function expect(): void {
@@ -86,7 +113,7 @@ function expect(): void {
 }
 
 async function lost(): Promise<void> {
-  disconnect();
+  drop();
   try {
     // A session that ended is told apart from an appliance that did.
     await ask('GET /access/who', { signal: AbortSignal.timeout(5000) });
@@ -94,15 +121,17 @@ async function lost(): Promise<void> {
     if (error instanceof Refusal && error.status === 401) return;
     useLab.setState({ link: 'lost' });
   }
+  if (!wanted) return;
   clearTimeout(timer);
   timer = setTimeout(connect, Math.min(pause.most, pause.first * 2 ** tries++));
 }
 
-async function cameBack(): Promise<void> {
+/** `told`: the pages said that it was gone. */
+async function cameBack(told: boolean): Promise<void> {
   const { version } = await ask('GET /version').catch(() => ({ version: null }));
   const { version: mine, say } = useLab.getState();
   if (version !== null && mine !== null && version !== mine) useLab.setState({ newVersion: version });
-  say('good', 'lab.link.back');
+  if (told) say('good', 'lab.link.back');
   tell('again', null);
 }
 

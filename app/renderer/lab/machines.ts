@@ -39,6 +39,8 @@ function soon(): void {
 async function load(): Promise<void> {
   const mine = ++run;
   const seen = new Set<string>();
+  told.clear();
+  draw({ state: known.state === 'whole' ? 'whole' : 'loading', refusal: null });
   let after: string | undefined;
   try {
     do {
@@ -46,14 +48,14 @@ async function load(): Promise<void> {
       const { value, headers } = await askWhole('GET /machines', { query });
       if (mine !== run) return;
       for (const machine of value) {
-        byMac.set(machine.mac, machine);
         seen.add(machine.mac);
+        // News that came since the question are newer than what the question was answered with, or come again.
+        if (!told.has(machine.mac)) byMac.set(machine.mac, machine);
       }
       after = value.length === page ? value.at(-1)?.mac : undefined;
       draw({ total: Number(headers.get('x-total-count') ?? value.length), refusal: null });
     } while (after !== undefined);
-    for (const mac of byMac.keys()) if (!seen.has(mac) && !fresh.has(mac)) byMac.delete(mac);
-    fresh.clear();
+    for (const mac of byMac.keys()) if (!seen.has(mac) && !told.has(mac)) byMac.delete(mac);
     draw({ state: 'whole', total: byMac.size });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
@@ -61,21 +63,24 @@ async function load(): Promise<void> {
   }
 }
 
-/** Machines that news told of while the list was loaded. */
-const fresh = new Set<string>();
+/** Machines that news told of since the list was asked for, those that were deleted too. */
+const told = new Set<string>();
 
 function start(): void {
   ends = [
     listen('machine', (news) => {
       if ('deleted' in news) byMac.delete(news.mac);
-      else {
-        byMac.set(news.mac, news);
-        if (known.state === 'loading') fresh.add(news.mac);
-      }
+      else byMac.set(news.mac, news);
+      told.add(news.mac);
       soon();
     }),
     listen('again', () => void load()),
   ];
+  void load();
+}
+
+/** Asks for all of them again, where that was refused. */
+export function loadAgain(): void {
   void load();
 }
 

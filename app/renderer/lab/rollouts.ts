@@ -26,9 +26,10 @@ export function startRollout(image: string, chosen: readonly Machine[], allowed:
 }
 
 /** Ends it; machines of its wave that have not begun are disarmed. */
-export async function cancelRollout(id: number): Promise<void> {
-  await attempt(() => ask('POST /rollouts/{id}/cancel', { params: { id: String(id) } }));
+export async function cancelRollout(id: number): Promise<boolean> {
+  const done = await attempt(() => ask('POST /rollouts/{id}/cancel', { params: { id: String(id) } }));
   askAgain('rollouts');
+  return done;
 }
 
 /** It, and what ended before it, is not shown again in this browser. */

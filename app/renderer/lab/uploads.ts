@@ -10,7 +10,8 @@ export interface Upload {
   readonly name: string;
   readonly sent: number;
   readonly total: number;
-  readonly state: 'running' | 'waiting' | 'failed';
+  /** `queued`: others come first. `waiting`: the appliance is away. */
+  readonly state: 'queued' | 'running' | 'waiting' | 'failed';
   readonly refusal: Refusal | null;
   readonly cancel: () => void;
 }
@@ -27,6 +28,8 @@ export function useShelf(shelf: Shelf): readonly Upload[] {
 
 /** Bytes of one piece: each is safe on the appliance's disk once it is answered. */
 const piece = 8 * 1024 * 1024;
+/** Uploads at once: a browser has six connections to an appliance, and the pages need some. */
+const atOnce = 2;
 /** Milliseconds between two tries while the appliance cannot be reached. */
 const pause = 2000;
 let count = 0;
@@ -34,7 +37,30 @@ let count = 0;
 /** Where files of that kind go: the path to which their names are added. */
 export type Shelf = 'images' | 'boot' | 'tasks/files';
 
+const isGoing = ({ state }: Upload) => state !== 'failed';
+
+// Whoever leaves the page ends what it sends.
+window.addEventListener('beforeunload', (event) => {
+  if (useUploads.getState().uploads.some(isGoing)) event.preventDefault();
+});
+
+/** Begins those that waited for their turn. */
+const queue: (() => void)[] = [];
+let running = 0;
+function next(): void {
+  while (running < atOnce) {
+    const start = queue.shift();
+    if (start === undefined) return;
+    running++;
+    start();
+  }
+}
+
+/** Sends `file`; one that is being sent under the same name is not begun twice. */
 export function upload(file: File, shelf: Shelf): void {
+  const same = (one: Upload) => one.shelf === shelf && one.name === file.name;
+  if (useUploads.getState().uploads.some((one) => same(one) && isGoing(one))) return;
+  useUploads.setState(({ uploads }) => ({ uploads: uploads.filter((one) => !same(one)) }));
   const id = ++count;
   const abort = new AbortController();
   const put = (changes: Partial<Upload>) =>
@@ -53,23 +79,33 @@ export function upload(file: File, shelf: Shelf): void {
     name: file.name,
     sent: 0,
     total: file.size,
-    state: 'running',
+    state: 'queued',
     refusal: null,
     cancel,
   } as const;
   useUploads.setState(({ uploads }) => ({ uploads: [...uploads, begun] }));
-  const work = shelf === 'images' ? pieces(file, abort.signal, put) : whole(file, shelf, abort.signal);
-  work.then(
-    () => {
+  const work = async () => {
+    if (abort.signal.aborted) return;
+    put({ state: 'running' });
+    try {
+      await (shelf === 'images' ? pieces(file, abort.signal, put) : whole(file, shelf, abort.signal));
       leave();
       useLab.getState().say('good', 'lab.images.uploaded', { name: file.name });
       askAgain('');
-    },
-    (error: unknown) => {
+    } catch (error) {
       if (abort.signal.aborted) return;
-      put({ state: 'failed', refusal: error instanceof Refusal ? error : new Refusal(0, String(error)) });
-    },
-  );
+      // A file that was changed or unplugged meanwhile cannot be read.
+      const refusal = error instanceof Refusal ? error : new Refusal(400, String(error));
+      put({ state: 'failed', refusal });
+    }
+  };
+  queue.push(() => {
+    void work().finally(() => {
+      running--;
+      next();
+    });
+  });
+  next();
 }
 
 /** Files other than images are small, and are taken in one piece. */

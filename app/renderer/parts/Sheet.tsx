@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { createContext, type ReactNode, useContext } from 'react';
 import { Dialog, Heading, Modal, ModalOverlay } from 'react-aria-components';
 
 interface Props {
@@ -10,8 +10,12 @@ interface Props {
   readonly alert?: boolean;
 }
 
+/** True while dialogs are put aside: what they ask about is kept, and they are there again afterwards. */
+export const SheetsAside = createContext(false);
+
 /** A dialog over the window. Escape closes it, and the focus returns to where it was. */
 export function Sheet({ title, children, actions, onClose, alert = false }: Props) {
+  if (useContext(SheetsAside)) return null;
   return (
     <ModalOverlay
       className="overlay"

@@ -18,6 +18,7 @@ import { Card, Facts, Page } from '../parts/Page.tsx';
 import { Time } from '../parts/Time.tsx';
 import { useLab } from '../store.ts';
 import { TftpCard } from '../TftpCard.tsx';
+import { Uploads } from '../Uploads.tsx';
 import { upload, useShelf } from '../uploads.ts';
 import { toldHere } from '../words.ts';
 
@@ -222,11 +223,7 @@ function BootJobs() {
               {t('lab.images.failed', { name: tag, error: error ?? '' })}
             </p>
           ))}
-      {uploads.map(({ id, name, refusal }) => (
-        <p key={id} className={refusal === null ? 'quiet' : 'problem'}>
-          {refusal === null ? t('lab.images.uploading', { name }) : `${name}: ${refusal.message}`}
-        </p>
-      ))}
+      <Uploads uploads={uploads} />
     </>
   );
 }

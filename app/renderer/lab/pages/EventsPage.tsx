@@ -4,7 +4,7 @@ import { useSearchParams } from 'wouter';
 import type { Event, EventFilter } from '../../../../shared/contract/event.ts';
 import { SaveIcon } from '../../icons.tsx';
 import { Button } from '../../parts/Button.tsx';
-import { useAnswer } from '../answer.ts';
+import { attempt, useAnswer } from '../answer.ts';
 import { ask, Refusal } from '../api.ts';
 import { SearchIcon } from '../icons.tsx';
 import { listen } from '../live.ts';
@@ -24,20 +24,42 @@ export function EventsPage() {
   const { t } = useTranslation();
   const [search, setSearch] = useSearchParams();
   const filter = filterIn(search);
-  const set = (changes: Readonly<Partial<Record<Field, string>>>) =>
+  const set = (changes: Filter, replace = false) =>
     setSearch(
       new URLSearchParams(Object.entries({ ...filter, ...changes }).filter(([, value]) => value !== '')),
+      { replace },
     );
-  const { events, more, refusal, older } = useEvents(filter);
+  const asked: Filter = Object.fromEntries(
+    Object.entries(filter).flatMap(([name, value]) => (value.trim() === '' ? [] : [[name, value.trim()]])),
+  );
+  const { events, more, refusal, older, again } = useEvents(asked);
+  for (const event of events ?? []) remember(event);
   return (
-    <Page title={t('lab.events.title')} lead={<Chain />} actions={<Export filter={filter} />}>
+    <Page title={t('lab.events.title')} lead={<Chain />} actions={<Export filter={asked} />}>
       <Filters filter={filter} set={set} />
-      {refusal === null ? null : <Refused refusal={refusal} />}
+      {refusal === null ? null : <Refused refusal={refusal} again={again} />}
       {events?.length === 0 ? <Empty title={t('lab.events.none')} hint={t('lab.events.noneHint')} /> : null}
       {events !== null && events.length > 0 ? <Table events={events} set={set} /> : null}
       {more ? <Button onPress={older}>{t('lab.events.older')}</Button> : null}
     </Page>
   );
+}
+
+/** What was seen, to be offered where it can be asked for; it has to be typed whole. */
+const seen = {
+  kind: new Set<string>(),
+  subject_id: new Set<string>(),
+  actor: new Set<string>(),
+  source_ip: new Set<string>(),
+} as const;
+/** Most of each that are offered. */
+const mostOffered = 200;
+
+function remember(event: Event): void {
+  for (const [name, values] of Object.entries(seen)) {
+    const value = event[name as keyof typeof seen];
+    if (value !== null && values.size < mostOffered) values.add(value);
+  }
 }
 
 function filterIn(search: URLSearchParams): Filter {
@@ -58,24 +80,30 @@ function fits(event: Event, filter: Filter): boolean {
   });
 }
 
+/** Events that are shown at most before older ones are asked for; a page that is open for days stays small. */
+const mostShown = 500;
+
 function useEvents(filter: Filter) {
   const key = JSON.stringify(filter);
   const [events, setEvents] = useState<readonly Event[] | null>(null);
   const [more, setMore] = useState(false);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const run = useRef(0);
-  const load = async (before: readonly Event[]) => {
+  /** Those that were told of while a question ran: its answer may not hold them. */
+  const told = useRef<readonly Event[]>([]);
+  const most = useRef(mostShown);
+  const load = async (last: number | undefined) => {
     const mine = ++run.current;
-    const last = before.at(-1)?.id;
+    if (last === undefined) told.current = [];
     const query: EventFilter = {
       ...(JSON.parse(key) as Filter),
       limit: page,
-      ...(last ? { before_id: last } : {}),
+      ...(last === undefined ? {} : { before_id: last }),
     };
     try {
       const { events: found } = await ask('GET /events', { query });
       if (mine !== run.current) return;
-      setEvents([...before, ...found]);
+      setEvents((all) => joined(last === undefined ? told.current : (all ?? []), found));
       setMore(found.length === page);
       setRefusal(null);
     } catch (error) {
@@ -85,25 +113,44 @@ function useEvents(filter: Filter) {
   };
   // biome-ignore lint/correctness/useExhaustiveDependencies: another filter is another list
   useEffect(() => {
-    void load([]);
+    most.current = mostShown;
+    setEvents(null);
+    void load(undefined);
     const wanted = JSON.parse(key) as Filter;
     const ends = [
       listen('event', (event) => {
         if (!fits(event, wanted)) return;
-        setEvents((all) => (all === null || all.some(({ id }) => id === event.id) ? all : [event, ...all]));
+        told.current = joined([event], told.current).slice(0, page);
+        setEvents((all) => {
+          if (all === null) return all;
+          const next = joined([event], all);
+          if (next.length <= most.current) return next;
+          setMore(true);
+          return next.slice(0, most.current);
+        });
       }),
-      listen('again', () => void load([])),
+      listen('again', () => void load(undefined)),
     ];
     return () => {
       for (const end of ends) end();
     };
   }, [key]);
-  return { events, more, refusal, older: () => void load(events ?? []) };
+  const older = () => {
+    most.current += page;
+    void load(events?.at(-1)?.id);
+  };
+  return { events, more, refusal, older, again: () => void load(undefined) };
+}
+
+/** Both, newest first, each event once. */
+function joined(some: readonly Event[], others: readonly Event[]): readonly Event[] {
+  const known = new Set(some.map(({ id }) => id));
+  return [...some, ...others.filter(({ id }) => !known.has(id))].sort((one, other) => other.id - one.id);
 }
 
 function Chain() {
   const { t } = useTranslation();
-  const { value } = useAnswer('audit', () => ask('GET /audit'));
+  const { value } = useAnswer('audit', () => ask('GET /audit'), ['event']);
   if (value === undefined) return null;
   const { state, events, broken_at, problem, last_hash } = value;
   if (state === 'broken')
@@ -121,7 +168,8 @@ function Chain() {
 
 interface FiltersProps {
   readonly filter: Filter;
-  readonly set: (changes: Filter) => void;
+  /** `replace`: as one step of the browser's history with what was typed before. */
+  readonly set: (changes: Filter, replace?: boolean) => void;
 }
 
 function Filters({ filter, set }: FiltersProps) {
@@ -142,9 +190,15 @@ function Filters({ filter, set }: FiltersProps) {
             type={index === 0 ? 'search' : 'text'}
             className="search-input"
             placeholder={label}
+            list={`events-${name}`}
             value={filter[name] ?? ''}
-            onChange={({ target }) => set({ [name]: target.value.trim() })}
+            onChange={({ target }) => set({ [name]: target.value }, true)}
           />
+          <datalist id={`events-${name}`}>
+            {[...seen[name]].sort().map((value) => (
+              <option key={value} value={value} />
+            ))}
+          </datalist>
         </label>
       ))}
       <label className="tick">
@@ -227,14 +281,14 @@ function Pivot({ value, onPick }: { readonly value: string | null; readonly onPi
   );
 }
 
-/** All events that fit, as lines of JSON, oldest last. */
+/** All events that fit, as lines of JSON, newest first. */
 function Export({ filter }: { readonly filter: Filter }) {
   const { t } = useTranslation();
   const [count, setCount] = useState<number | null>(null);
   const run = async () => {
-    const lines: string[] = [];
-    let before: number | undefined;
-    try {
+    await attempt(async () => {
+      const lines: string[] = [];
+      let before: number | undefined;
       do {
         setCount(lines.length);
         const query = { ...filter, limit: 500, ...(before === undefined ? {} : { before_id: before }) };
@@ -242,10 +296,9 @@ function Export({ filter }: { readonly filter: Filter }) {
         lines.push(...events.map((event) => JSON.stringify(event)));
         before = events.length === 500 ? events.at(-1)?.id : undefined;
       } while (before !== undefined);
-      save(`${lines.join('\n')}\n`, 'bty-events.jsonl');
-    } finally {
-      setCount(null);
-    }
+      save(lines.map((line) => `${line}\n`).join(''), 'bty-events.jsonl');
+    });
+    setCount(null);
   };
   return (
     <Button icon={<SaveIcon size={16} />} isDisabled={count !== null} onPress={() => void run()}>

@@ -8,8 +8,9 @@ import { Note } from '../../parts/Note.tsx';
 import { useText } from '../../parts/useText.ts';
 import { attempt, putAnswer, useAnswer } from '../answer.ts';
 import { ask } from '../api.ts';
-import { BindingForm } from '../BindingForm.tsx';
+import { BindingForm, draftName } from '../BindingForm.tsx';
 import { BootStoryCard } from '../BootStory.tsx';
+import { keepDraft } from '../drafts.ts';
 import { InventoryCard } from '../Inventory.tsx';
 import { BackIcon, MachineIcon, PrintIcon, TrashIcon } from '../icons.tsx';
 import { listen } from '../live.ts';
@@ -126,6 +127,7 @@ function Deletion({ mac, onClose }: { readonly mac: string; readonly onClose: ()
   const remove = () =>
     attempt(async () => {
       await ask('DELETE /machines/{mac}', { params: { mac } });
+      keepDraft(draftName(mac), undefined);
       go('/machines');
     });
   return (

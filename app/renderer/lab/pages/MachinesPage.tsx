@@ -8,7 +8,7 @@ import { MachineIcon } from '../icons.tsx';
 import { useImages } from '../images.ts';
 import { MachineFilters } from '../MachineFilters.tsx';
 import { MachineTable } from '../MachineTable.tsx';
-import { useMachines } from '../machines.ts';
+import { loadAgain, useMachines } from '../machines.ts';
 import { Empty } from '../parts/Empty.tsx';
 import { Page } from '../parts/Page.tsx';
 import { Refused } from '../parts/Refused.tsx';
@@ -41,7 +41,7 @@ export function MachinesPage() {
       lead={<Count {...{ machines, rows, view, total }} />}
     >
       <RolloutCards />
-      {machines.refusal === null ? null : <Refused refusal={machines.refusal} />}
+      {machines.refusal === null ? null : <Refused refusal={machines.refusal} again={loadAgain} />}
       {none ? (
         <Empty
           icon={<MachineIcon size={40} />}

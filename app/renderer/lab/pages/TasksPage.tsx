@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'wouter';
-import type { TaskStatus } from '../../../../shared/contract/task.ts';
+import type { TaskState, TaskStatus } from '../../../../shared/contract/task.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Note } from '../../parts/Note.tsx';
 import '../styles/task.css';
@@ -49,6 +49,16 @@ export function TasksPage() {
   );
 }
 
+/** Runs of one question. */
+const page = 100;
+
+interface Older {
+  readonly which: string;
+  readonly runs: readonly TaskState[];
+  readonly more: boolean;
+}
+const noOlder: Older = { which: '', runs: [], more: false };
+
 const wanted = ['all', 'failed', 'running'] as const;
 
 function Runs() {
@@ -56,11 +66,26 @@ function Runs() {
   const [search, setSearch] = useSearchParams();
   const which = wanted.find((each) => each === search.get('show')) ?? 'all';
   const status: TaskStatus | undefined = which === 'all' ? undefined : which;
+  const query = { limit: page, ...(status === undefined ? {} : { status }) };
   const { value, refusal, again } = useAnswer(
     `task runs of ${which}`,
-    () => ask('GET /tasks/runs', { query: { limit: 100, ...(status === undefined ? {} : { status }) } }),
+    () => ask('GET /tasks/runs', { query }),
     ['machine'],
   );
+  const [older, setOlder] = useState<Older>(noOlder);
+  const first = value?.runs ?? [];
+  const before = older.which === which ? older : noOlder;
+  const known = new Set(first.map(({ id }) => id));
+  const runs = [...first, ...before.runs.filter(({ id }) => !known.has(id))];
+  const more = before.runs.length === 0 ? first.length === page : before.more;
+  const show = () =>
+    attempt(async () => {
+      const last = runs.at(-1)?.id;
+      const found = await ask('GET /tasks/runs', {
+        query: { ...query, ...(last === undefined ? {} : { before_id: last }) },
+      });
+      setOlder({ which, runs: [...before.runs, ...found.runs], more: found.runs.length === page });
+    });
   return (
     <Card title={t('lab.task.runs')}>
       <Pick
@@ -74,7 +99,7 @@ function Runs() {
         <p className="quiet">{which === 'failed' ? t('lab.task.noFailed') : t('lab.task.noRuns')}</p>
       ) : null}
       <ul className="parts">
-        {value?.runs.map((run) => (
+        {runs.map((run) => (
           <li key={run.id} className="part">
             <div className="part-words">
               <Link href={`/machines/${run.mac}`} className="link">
@@ -95,6 +120,7 @@ function Runs() {
           </li>
         ))}
       </ul>
+      {more ? <Button onPress={() => void show()}>{t('lab.common.more')}</Button> : null}
     </Card>
   );
 }

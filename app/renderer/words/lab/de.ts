@@ -42,6 +42,9 @@ export const lab: LabTexts = {
     again: 'Noch einmal',
     unknown: 'Die Antwort war {{status}}.',
     readOnly: 'Mit dieser Anmeldung geht nur Ansehen.',
+    broken: 'Diese Seite lässt sich nicht zeigen',
+    brokenAdvice:
+      'Die Seiten neu laden: Wurde die Appliance auf eine neue Version gebracht, kommen damit ihre neuen Seiten. Was sie für Maschinen tut, läuft weiter.',
   },
   common: {
     save: 'Speichern',
@@ -321,7 +324,8 @@ export const lab: LabTexts = {
     notes: 'Notizen',
     changed:
       'Jemand hat diese Maschine inzwischen geändert. Die Änderungen hier sind noch nicht gespeichert; vor dem Speichern hinsehen.',
-    overwrite: 'Ich weiß, dass die Platte überschrieben wird.',
+    kept: 'Das wurde hier vorher geändert und noch nicht gespeichert.',
+    armTitle: 'Beim nächsten Netzstart die Platte überschreiben?',
     undo: 'Zurücknehmen',
   },
   inventory: {
@@ -345,6 +349,10 @@ export const lab: LabTexts = {
     noDisks: 'Sie fand keine Platte.',
     target: 'Ziel',
     useIt: 'Auf diese Platte schreiben',
+    useTitle: 'Auf {{path}} ({{serial}}) schreiben?',
+    useText:
+      'Geschrieben wird erst, wenn die Maschine scharf ist; dann ist alles auf dieser Platte verloren.',
+    useArmed: 'Die Maschine ist scharf: Beim nächsten Netzstart ist alles auf dieser Platte verloren.',
     removable: 'wechselbar',
     readonly: 'nur lesbar',
     booted: 'hierüber gestartet',

@@ -42,6 +42,9 @@ export const lab = {
     again: 'Try again',
     unknown: 'It answered {{status}}.',
     readOnly: 'This login may only look.',
+    broken: 'This page cannot be shown',
+    brokenAdvice:
+      'Load the pages again: when the appliance was updated, its new pages come with that. What it does for machines goes on.',
   },
   common: {
     save: 'Save',
@@ -320,7 +323,8 @@ export const lab = {
     notes: 'Notes',
     changed:
       'Somebody changed this machine meanwhile. What you edited is not saved yet: look before you save it over theirs.',
-    overwrite: 'I know that the disk is overwritten.',
+    kept: 'You edited this before and did not save it yet.',
+    armTitle: 'Overwrite its disk at the next network boot?',
     undo: 'Undo',
   },
   inventory: {
@@ -345,6 +349,9 @@ export const lab = {
     noDisks: 'It found no disk.',
     target: 'target',
     useIt: 'Write to this disk',
+    useTitle: 'Write to {{path}} ({{serial}})?',
+    useText: 'Nothing is written before the machine is armed; then everything on this disk is lost.',
+    useArmed: 'The machine is armed: at its next network boot everything on this disk is lost.',
     removable: 'removable',
     readonly: 'read-only',
     booted: 'booted from here',

@@ -138,6 +138,14 @@ export const pages: typeof en = {
     download: '{{name}} wird geholt',
     hash: '{{name}} wird gelesen',
     uploading: '{{name}} wird hochgeladen',
+    queued: '{{name}} wird nach den anderen hochgeladen',
+    replaceTitle: '{{name}} ersetzen?',
+    replaceText:
+      'Ein Abbild dieses Namens ist schon da. Seine Datei wird mit der hochgeladenen überschrieben.',
+    replace: 'Ersetzen',
+    forgetTitle: '{{name}} aus der Liste nehmen?',
+    forgetText:
+      'Die Appliance vergisst die Adresse {{address}}. Eine Datei, die von dort geholt wurde, bleibt.',
     paused: 'Die Appliance ist nicht erreichbar; es geht von selbst weiter.',
     uploaded: '{{name}} ist hochgeladen.',
     cancel: 'Abbrechen: {{name}}',
@@ -187,6 +195,11 @@ export const pages: typeof en = {
     expires: 'Bis',
     forget: 'Vergabe von {{address}} beenden',
     unreserve: 'Reservierung von {{mac}} beenden',
+    forgetTitle: 'Die Vergabe von {{address}} beenden?',
+    forgetText:
+      'Die Adresse kann dann eine andere Maschine bekommen, während {{mac}} sie vielleicht noch benutzt. Nur beenden, wenn diese Maschine aus ist.',
+    unreserveTitle: 'Die Reservierung von {{mac}} beenden?',
+    unreserveText: '{{address}} kann dann jede Maschine bekommen.',
     leaseStates: { bound: 'vergeben', released: 'zurückgegeben', declined: 'abgelehnt' },
     explain: 'Was würde einer Maschine geantwortet?',
     explainHint: 'Bevor eine Maschine eingeschaltet wird: was ihr gesagt würde, und warum.',
@@ -256,6 +269,12 @@ export const pages: typeof en = {
     tokenMakeDo: 'Anlegen',
     tokenOnce: 'Jetzt kopieren: Es wird nur dieses eine Mal gezeigt.',
     tokenDelete: 'Token {{name}} zurücknehmen',
+    tokenDeleteTitle: 'Das Token {{name}} zurücknehmen?',
+    tokenDeleteText:
+      'Skripte, die es benutzen, werden ab sofort abgewiesen. Es lässt sich nicht wiedergeben.',
+    tokenDeleteDo: 'Zurücknehmen',
+    endTitle: 'Die Sitzung von {{address}} beenden?',
+    endText: 'Wer darin arbeitet, muss sich neu anmelden.',
     expires: 'Gültig bis',
     tls: 'Verschlüsselung (TLS)',
     tlsOn: 'Diese Seiten kamen über TLS.',
@@ -292,6 +311,10 @@ export const pages: typeof en = {
     finished: 'Fertig: {{done}} beschrieben, {{failed}} gescheitert.',
     hint: 'Es geht von selbst weiter, auch wenn diese Seiten geschlossen sind.',
     cancel: 'Hier anhalten',
+    cancelTitle: 'Das Ausrollen von {{image}} anhalten?',
+    cancelText:
+      'Maschinen dieser Welle, die noch nicht begonnen haben, werden entschärft, die der späteren in Ruhe gelassen. Ein angehaltenes Ausrollen geht nicht weiter; ein neues kann begonnen werden.',
+    choose: 'Ein Abbild wählen',
     dismiss: 'Fertig',
   },
 };
