@@ -36,3 +36,21 @@ export function percentText(share: number, language: string): string {
 export function dateText(at: number, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(at);
 }
+
+/** Time of day with milliseconds, in the time zone of this computer. `at`: milliseconds since 1970. */
+export function clockText(at: number, language: string): string {
+  const known = clocks.get(language);
+  const clock =
+    known ??
+    new Intl.DateTimeFormat(language, {
+      hour: '2-digit',
+      minute: '2-digit',
+      second: '2-digit',
+      fractionalSecondDigits: 3,
+      hourCycle: 'h23',
+    });
+  clocks.set(language, clock);
+  return clock.format(at);
+}
+/** Formats are costly to make, and a log needs the same one in every line. */
+const clocks = new Map<string, Intl.DateTimeFormat>();

@@ -89,6 +89,12 @@ export class PagesView {
     own.setSpellCheckerEnabled(false);
   }
 
+  /** A page cannot ask here whether it may be left, and must not keep the window: what it has to say it says itself. */
+  #free(contents: WebContents): WebContents {
+    contents.on('will-prevent-unload', (event) => event.preventDefault());
+    return contents;
+  }
+
   #make(own: Session): WebContents {
     const webPreferences = {
       session: own,
@@ -110,7 +116,7 @@ export class PagesView {
         window.contentView.addChildView(view);
         view.setBounds(frame);
       };
-      this.#contents = view.webContents;
+      this.#contents = this.#free(view.webContents);
     } else {
       const view = new BrowserView({ webPreferences });
       this.#place = (frame) => {
@@ -118,7 +124,7 @@ export class PagesView {
         window.setBrowserView(frame === null ? null : view);
         if (frame !== null) view.setBounds(frame);
       };
-      this.#contents = view.webContents;
+      this.#contents = this.#free(view.webContents);
     }
     return this.#contents;
   }

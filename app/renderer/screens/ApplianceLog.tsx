@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { type LogLine, logLength } from '../../../shared/app/appliance.ts';
 import { ask, bridge } from '../client.ts';
+import { Clock } from '../parts/Clock.tsx';
 import { useText } from '../parts/useText.ts';
 import { attempt } from '../store.ts';
 
@@ -24,7 +25,7 @@ export function ApplianceLog() {
         {lines.map(({ time, level, text }, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: lines have no names
           <li key={index} className={`log-line log-${level}`}>
-            <time className="step-time">{time?.slice(11, 23) ?? ''}</time>
+            {time === null ? <span className="step-time" /> : <Clock at={time} />}
             <span className="log-level">{level}</span>
             <span className="log-text">{text}</span>
           </li>

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react';
 import type { MachineShown, StoryShown } from '../../../shared/app/appliance.ts';
 import { ask } from '../client.ts';
 import { CheckIcon, WarnIcon } from '../icons.tsx';
+import { Clock } from '../parts/Clock.tsx';
 import { Note } from '../parts/Note.tsx';
 import { useText } from '../parts/useText.ts';
 import { attempt, useStore } from '../store.ts';
@@ -83,7 +84,15 @@ function Table({ machines, chosen, onChoose }: TableProps) {
             <td>{address ?? ''}</td>
             <td>{phase}</td>
             <td>{policy}</td>
-            <td>{seen === null ? '' : <time dateTime={seen}>{date(Date.parse(seen))}</time>}</td>
+            <td>
+              {seen === null ? (
+                ''
+              ) : (
+                <time dateTime={seen} title={seen}>
+                  {date(Date.parse(seen))}
+                </time>
+              )}
+            </td>
           </tr>
         ))}
       </tbody>
@@ -122,9 +131,7 @@ function Steps({ story }: { readonly story: StoryShown }) {
           // Steps are only ever added at the end.
           // biome-ignore lint/suspicious/noArrayIndexKey: a step has no name of its own
           <li key={index} className="story-step">
-            <time className="step-time" dateTime={step.at}>
-              {step.at.slice(11, 23)}
-            </time>
+            <Clock at={step.at} />
             <span className="step-kind">{step.kind}</span>
             <span className="step-detail">{step.detail}</span>
           </li>

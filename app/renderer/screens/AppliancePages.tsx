@@ -4,13 +4,19 @@ import { Bar } from '../parts/Bar.tsx';
 import { useText } from '../parts/useText.ts';
 import { useStore } from '../store.ts';
 
+interface Props {
+  readonly isThere: boolean | null;
+  /** Something is asked in front of them. */
+  readonly isAside: boolean;
+}
+
 /** The place in the window that the program draws the appliance's own pages over. */
-export function AppliancePages({ isThere }: { readonly isThere: boolean | null }) {
+export function AppliancePages({ isThere, isAside }: Props) {
   const { t } = useText();
   const place = useRef<HTMLDivElement>(null);
   // What lies over the window would lie over its dialogs, too.
   const isCovered = useStore((state) => state.sheet !== null);
-  const isSeen = isThere === true && !isCovered;
+  const isSeen = isThere === true && !isCovered && !isAside;
   useEffect(() => {
     const element = place.current;
     if (!element || !isSeen) return;

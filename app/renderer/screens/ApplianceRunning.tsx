@@ -8,6 +8,7 @@ import { attempt, useStore } from '../store.ts';
 import { ApplianceLog } from './ApplianceLog.tsx';
 import { ApplianceOverview } from './ApplianceOverview.tsx';
 import { AppliancePages } from './AppliancePages.tsx';
+import { StoppingSheet, writingNow } from './StoppingSheet.tsx';
 
 const parts = ['pages', 'overview', 'log'] as const;
 type Part = (typeof parts)[number];
@@ -17,6 +18,11 @@ export function ApplianceRunning() {
   const { t } = useText();
   const facts = useStore((state) => state.appliance.facts);
   const [wanted, setWanted] = useState<Part | null>(null);
+  const [asking, setAsking] = useState(false);
+  const stop = () => {
+    if (writingNow(useStore.getState().machines.machines) > 0) setAsking(true);
+    else void attempt(() => ask('appliance.stop', {}));
+  };
   const part = wanted ?? (facts?.pages === false ? 'overview' : 'pages');
   return (
     <>
@@ -56,7 +62,7 @@ export function ApplianceRunning() {
         <Button look="quiet" onPress={() => useStore.setState({ sheet: 'password' })}>
           {t('appliance.password')}
         </Button>
-        <Button onPress={() => void attempt(() => ask('appliance.stop', {}))}>{t('appliance.stop')}</Button>
+        <Button onPress={stop}>{t('appliance.stop')}</Button>
       </div>
       <div className="running-troubles" role="alert">
         {(facts?.troubles ?? []).map((trouble) => (
@@ -65,7 +71,8 @@ export function ApplianceRunning() {
           </Note>
         ))}
       </div>
-      {part === 'pages' ? <AppliancePages isThere={facts?.pages ?? null} /> : null}
+      {part === 'pages' ? <AppliancePages isThere={facts?.pages ?? null} isAside={asking} /> : null}
+      {asking ? <StoppingSheet onClose={() => setAsking(false)} /> : null}
       {part === 'overview' ? <ApplianceOverview /> : null}
       {part === 'log' ? <ApplianceLog /> : null}
     </>

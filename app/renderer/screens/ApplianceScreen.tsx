@@ -1,4 +1,4 @@
-import { useEffect } from 'react';
+import { useEffect, useState } from 'react';
 import type { FailureReport } from '../../../shared/failure.ts';
 import { ask } from '../client.ts';
 import { Bar } from '../parts/Bar.tsx';
@@ -63,6 +63,17 @@ function OnTheWay({ text }: { readonly text: 'asking' | 'starting' | 'stopping' 
   );
 }
 
+/** Whole seconds until `at`, as they go by. */
+function useSecondsUntil(at: number): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 500);
+    return () => clearInterval(timer);
+  }, []);
+  return Math.max(0, Math.ceil((at - now) / 1000));
+}
+
 interface Again {
   readonly failure: FailureReport;
   readonly tries: number;
@@ -72,7 +83,7 @@ interface Again {
 function StartsAgain({ failure, tries, until }: Again) {
   const { t } = useText();
   const wish = useStore((state) => state.appliance.wish);
-  const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1000));
+  const seconds = useSecondsUntil(until);
   return (
     <div className="scroll">
       <div className="column">

@@ -107,6 +107,14 @@ export const applianceDe: ApplianceTexts = {
   states: { running: 'geht weiter', done: 'fertig', stopped: 'stehengeblieben', failed: 'gescheitert' },
   logEmpty: 'Noch steht nichts im Protokoll.',
   logLabel: 'Protokoll der Appliance',
+  stopping: {
+    title: 'Die Appliance anhalten?',
+    text_one:
+      '{{count}} Rechner wird gerade beschrieben. Seine Platte bleibt ohne System, bis sie neu beschrieben wird.',
+    text_other:
+      '{{count}} Rechner werden gerade beschrieben. Ihre Platten bleiben ohne System, bis sie neu beschrieben werden.',
+    back: 'Weiterlaufen lassen',
+  },
   leaving: {
     title: 'Die Appliance läuft',
     text: 'Sie antwortet Rechnern, die über das Netzwerk starten. Was soll mit ihr geschehen, wenn die App geschlossen wird?',

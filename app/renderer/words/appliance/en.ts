@@ -99,6 +99,14 @@ export const applianceEn = {
   states: { running: 'goes on', done: 'done', stopped: 'stopped', failed: 'failed' },
   logEmpty: 'Nothing was logged yet.',
   logLabel: 'Log of the appliance',
+  stopping: {
+    title: 'Stop the appliance?',
+    text_one:
+      '{{count}} machine is being written. Its disk stays without a system until it is flashed again.',
+    text_other:
+      '{{count}} machines are being written. Their disks stay without a system until they are flashed again.',
+    back: 'Let it run',
+  },
   leaving: {
     title: 'The appliance is running',
     text: 'Machines that boot over the network are answered by it. What shall happen to it when the app is closed?',
