@@ -9,7 +9,7 @@ import {
   type Status,
   type Step,
 } from '../../shared/contract/agent.ts';
-import { asFailure, type Failure, type FailureCode } from '../../shared/failure.ts';
+import { asFailure, type Failure, type FailureCode, failure } from '../../shared/failure.ts';
 import type { FlashState } from '../../shared/flash/advance.ts';
 import type { Appliance } from './appliance.ts';
 import { diskText, ruleText } from './choose.ts';
@@ -19,6 +19,7 @@ import { type InteractivePlan, interact } from './interactive.ts';
 import { type LocalDisk, takeInventory } from './inventory.ts';
 import { runJob } from './job.ts';
 import type { Machine } from './machine.ts';
+import { failureMessage } from './report.ts';
 import { Reporter } from './reporter.ts';
 
 export interface AgentOptions {
@@ -29,6 +30,10 @@ export interface AgentOptions {
   readonly allowLoop: boolean;
   /** Whether a failure ends in a shell. */
   readonly shell: boolean;
+  /** How often the agent ended in this boot before it was started again, and with which code the last time. */
+  readonly ends?: { readonly times: number; readonly code: number };
+  /** What has to be before anything is asked, as trust in the appliance. */
+  readonly ready?: () => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -37,10 +42,14 @@ type Turn =
   | { readonly kind: 'again'; readonly seconds: number; readonly failed: boolean }
   | { readonly kind: 'ended'; readonly failed: boolean };
 
-/** Seconds for which the end of a flash is told to an appliance that does not hear. */
-const statusPatience = 15 * 60;
 /** Seconds between looks for a new plan after one that failed. */
 const afterFailure = 30;
+/** Seconds that a plan's pauses are at least: none spins, whatever the plan says. */
+const shortestPause = 0.1;
+/** Milliseconds: the appliance has said within this time that the plan is still the one, or the disk is not touched. */
+const justNow = 1500;
+/** Milliseconds without that word after which a person is told what is waited for. */
+const tellsWaiting = 2000;
 
 /** Failures that another try may mend; the others stay what they are until a person did something. */
 const mendable: ReadonlySet<FailureCode> = new Set<FailureCode>([
@@ -60,10 +69,14 @@ class Agent {
   readonly #path: (what: string) => string;
   /** The plan that failed last: it is not tried again by itself. */
   #failedPlan: string | null = null;
+  /** The plan that was withdrawn last. */
+  #withdrawnPlan: string | null = null;
   #shown: string | null = null;
+  #ends: AgentOptions['ends'];
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#ends = options.ends;
     this.#path = (what) => `/pxe/${options.mac}/${what}`;
   }
 
@@ -72,6 +85,7 @@ class Agent {
     // The inventory waits for drivers and the plan for the network, so neither waits for the other.
     const inventory = this.#inventory();
     inventory.catch(() => {});
+    await this.#options.ready?.();
     for (;;) {
       const plan = await this.#plan();
       const turn = await this.#follow(plan, inventory);
@@ -146,16 +160,24 @@ class Agent {
   async #flash(plan: FlashPlanMessage): Promise<Turn> {
     const { signal, machine } = this.#options;
     const { attempts, first_seconds, most_seconds } = plan.retry;
-    for (let attempt = 1; ; attempt++) {
+    const ends = this.#ends;
+    this.#ends = undefined;
+    if (ends && ends.times >= attempts) return this.#givenUp(plan, attempts, ends);
+    // A try that ended with the agent is one of those that the plan allows.
+    for (let attempt = 1 + (ends?.times ?? 0); ; attempt++) {
       const tried = await this.#attempt(plan, attempt);
       if (tried.kind === 'done') return this.#leave(tried.after, false);
       const { failed } = tried;
       if (failed.code === 'PLAN_WITHDRAWN') {
         machine.screen.alarm(failed.message, failed.advice);
-        return { kind: 'again', seconds: 1, failed: true };
+        // An appliance that withdraws what it then plans again is not asked in a circle.
+        const seconds = plan.id === this.#withdrawnPlan ? afterFailure : 1;
+        this.#withdrawnPlan = plan.id;
+        return { kind: 'again', seconds, failed: true };
       }
       const isLast = attempt >= attempts || !mendable.has(failed.code);
-      const seconds = isLast ? null : Math.min(most_seconds, first_seconds * 2 ** (attempt - 1));
+      const wanted = Math.min(most_seconds, first_seconds * 2 ** (attempt - 1));
+      const seconds = isLast ? null : Math.max(shortestPause, wanted);
       machine.screen.alarm(failed.message, failed.advice);
       if (seconds !== null) machine.screen.say(`Try ${attempt + 1} of ${attempts} in ${seconds} seconds.`);
       await this.#status({
@@ -163,19 +185,35 @@ class Agent {
         plan: plan.id,
         attempt,
         step: tried.step,
-        failure: failed.report(),
+        failure: failureMessage(failed.report()),
         again_in: seconds,
       });
-      if (seconds === null) {
-        this.#failedPlan = plan.id;
-        if (this.#options.shell) {
-          await machine.leave('shell');
-          return { kind: 'ended', failed: true };
-        }
-        return { kind: 'again', seconds: afterFailure, failed: true };
-      }
+      if (seconds === null) return this.#rests(plan);
       await pause(seconds * 1000, undefined, { signal });
     }
+  }
+
+  /** The plan failed for good: a person decides. */
+  async #rests(plan: FlashPlanMessage): Promise<Turn> {
+    this.#failedPlan = plan.id;
+    if (!this.#options.shell) return { kind: 'again', seconds: afterFailure, failed: true };
+    await this.#options.machine.leave('shell');
+    return { kind: 'ended', failed: true };
+  }
+
+  /** The agent ended as often as the plan allows tries, and could not tell why. */
+  async #givenUp(
+    plan: FlashPlanMessage,
+    attempt: number,
+    ends: NonNullable<AgentOptions['ends']>,
+  ): Promise<Turn> {
+    const failed = failure('AGENT_ENDED', { times: ends.times, code: ends.code });
+    this.#options.machine.screen.alarm(failed.message, failed.advice);
+    await this.#status({
+      ...{ status: 'failed', plan: plan.id, attempt, step: 'preparing', again_in: null },
+      failure: failureMessage(failed.report()),
+    });
+    return this.#rests(plan);
   }
 
   async #attempt(
@@ -203,6 +241,7 @@ class Agent {
       const disk = await awaitDisk({ rule: plan.disk, machine, loops: allowLoop, signal: together });
       const named = { path: disk.path, serial: disk.serial };
       reporter.tell({ step, bytes: 0, total: null, rate: null, disk: named });
+      await this.#confirmed(reporter, together);
       screen.say(`Disk: ${diskText(disk)}. Everything on it is lost.`);
       const result = await runJob({
         plan,
@@ -261,6 +300,18 @@ class Agent {
     }
   }
 
+  /** Drivers, disks and pauses take minutes, in which an operator may have decided otherwise. */
+  async #confirmed(reporter: Reporter, signal: AbortSignal): Promise<void> {
+    const text =
+      'Waiting for the word of the appliance that the plan is still the one; nothing is written before.';
+    const timer = setTimeout(() => this.#options.machine.screen.say(text), tellsWaiting);
+    try {
+      await reporter.heard(justNow, signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** What follows: what the plan says, but no kernel is started that could not be loaded. */
   async #following(
     { after }: FlashPlanMessage,
@@ -306,7 +357,7 @@ class Agent {
   async #status(status: Status): Promise<void> {
     const { appliance, machine, signal } = this.#options;
     try {
-      await appliance.post(this.#path('status'), status, { signal, forMilliseconds: statusPatience * 1000 });
+      await appliance.post(this.#path('status'), status, { signal });
     } catch (error) {
       signal.throwIfAborted();
       machine.screen.say(`The appliance did not take the result: ${asFailure(error).message}`);

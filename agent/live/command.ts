@@ -1,17 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { checkMessage, Ticket, ticketPath } from '../../shared/contract/agent.ts';
+import { checkMessage, type Status, Ticket, ticketPath } from '../../shared/contract/agent.ts';
 import { asFailure, ExitCode, type Failure, failure } from '../../shared/failure.ts';
 import type { Command } from '../cli/command.ts';
 import { version } from '../version.ts';
-import { runAgent as live } from './agent.ts';
+import { type AgentOptions, runAgent as live } from './agent.ts';
 import { Appliance } from './appliance.ts';
 import { parseCommandLine } from './commandline.ts';
 import { liveMachine, type Machine, otherMachine } from './machine.ts';
+import { failureMessage } from './report.ts';
 import { trust } from './trust.ts';
 
 /** Seconds that a failure stays on the console before the machine starts over. */
 const reading = 60;
+/** Seconds for which a failure is told that ends the agent: the machine starts over anyway. */
+const telling = 30;
 
 /** `bty agent`: follows the appliance's plan for this machine. */
 export const runAgent: Command<'agent'> = async (values, { signal }) => {
@@ -23,19 +26,28 @@ export const runAgent: Command<'agent'> = async (values, { signal }) => {
     shell = boot.shell;
     const ticket = await readTicket(values.ticket ?? `/${ticketPath}`);
     machine.screen.say(`Machine ${boot.mac}, appliance ${boot.server}`);
-    if (boot.server.startsWith('https:'))
-      await trust(boot.server, ticket?.ca_fingerprint ?? null, machine, signal);
+    const onTrouble = (problem: string | null) => machine.screen.say(problem ?? 'The appliance answers.');
     const appliance = new Appliance({
       server: boot.server,
       mac: boot.mac,
       token: ticket?.token ?? null,
-      onDate: (date) => machine.setClock(date),
-      onTrouble: (problem) => machine.screen.say(problem ?? 'The appliance answers.'),
+      onDate: (date) => void machine.setClock(date),
+      onTrouble,
     });
     try {
-      const { server: _server, ...facts } = boot;
-      const done = await live({ appliance, machine, allowLoop: values.allowLoop, signal, ...facts });
+      const { server, ...facts } = boot;
+      const authority = ticket?.ca_fingerprint ?? null;
+      const ready = async () => {
+        if (server.startsWith('https:')) await trust(server, authority, machine, onTrouble, signal);
+      };
+      const ends = earlierEnds(process.env);
+      const options = { appliance, machine, allowLoop: values.allowLoop, signal, ready, ...facts };
+      const done = await live(ends === null ? options : { ...options, ends });
       return done ? ExitCode.ok : ExitCode.failed;
+    } catch (error) {
+      signal.throwIfAborted();
+      await tellEnd(asFailure(error), boot.mac, appliance, signal);
+      throw error;
     } finally {
       appliance.close();
     }
@@ -44,6 +56,34 @@ export const runAgent: Command<'agent'> = async (values, { signal }) => {
     return stopped(asFailure(error), machine, values.live, shell, signal);
   }
 };
+
+/** What the first process tells of agents that ended before this one; null when this is the first. */
+function earlierEnds({
+  BTY_AGENT_ENDS = '',
+  BTY_AGENT_CODE = '',
+}: NodeJS.ProcessEnv): NonNullable<AgentOptions['ends']> | null {
+  if (!/^[1-9]\d{0,5}$/.test(BTY_AGENT_ENDS)) return null;
+  return {
+    times: Number(BTY_AGENT_ENDS),
+    code: /^\d{1,3}$/.test(BTY_AGENT_CODE) ? Number(BTY_AGENT_CODE) : 1,
+  };
+}
+
+/** The appliance has to know of every failure; what fails because it does not answer or listen cannot be told. */
+async function tellEnd(
+  found: Failure,
+  mac: string,
+  appliance: Appliance,
+  signal: AbortSignal,
+): Promise<void> {
+  if (/^APPLIANCE_/.test(found.code)) return;
+  const status: Status = {
+    ...{ status: 'failed', plan: null, attempt: 1, step: 'preparing', again_in: reading },
+    failure: failureMessage(found.report()),
+  };
+  const patience = { signal, forMilliseconds: telling * 1000 };
+  await appliance.post(`/pxe/${mac}/status`, status, patience).catch(() => {});
+}
 
 /** Shows why the agent ends; the live system then starts over with a new boot, which brings a new token. */
 async function stopped(

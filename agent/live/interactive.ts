@@ -10,6 +10,7 @@ import type { Appliance } from './appliance.ts';
 import { finish } from './finish.ts';
 import { localDisks } from './inventory.ts';
 import type { Machine } from './machine.ts';
+import { failureMessage } from './report.ts';
 import { Reporter } from './reporter.ts';
 
 export type InteractivePlan = Extract<Plan, { readonly kind: 'interactive' }>;
@@ -163,7 +164,7 @@ class Telling implements Follower {
         plan: this.#options.plan.id,
         attempt: this.#attempt,
         step: this.#step,
-        failure: { ...found, details: { ...found.details } },
+        failure: failureMessage(found),
         again_in: null,
       });
     } finally {

@@ -10,8 +10,8 @@ import { Screen } from './screen.ts';
 
 export interface Machine {
   readonly screen: Screen;
-  /** Sets the clock when it is far from `date`. */
-  setClock(date: Date): void;
+  /** Sets the clock when it is far from `date`; resolves when that is done. */
+  setClock(date: Date): Promise<void>;
   /** Resolves when the drivers of what is plugged in are loaded. */
   devicesReady(signal: AbortSignal): Promise<void>;
   /** Milliseconds for which the list of disks must stay the same before it counts as complete. */
@@ -37,14 +37,14 @@ export async function liveMachine(): Promise<Machine> {
     screen,
     settleMilliseconds: 3000,
     diskMilliseconds: 20_000,
-    setClock(date) {
+    async setClock(date) {
       if (clockSet) return;
       clockSet = true;
       const wrong = Math.round((date.getTime() - Date.now()) / 1000);
       if (Math.abs(wrong) < clockTolerance) return;
       const seconds = Math.floor(date.getTime() / 1000);
       const call = { tool: 'date', args: ['-s', `@${seconds}`], purpose: 'set the clock' };
-      runTool(call).then(
+      await runTool(call).then(
         () =>
           screen.say(`The clock was ${Math.abs(wrong)} seconds ${wrong > 0 ? 'slow' : 'fast'}; it was set.`),
         () => screen.say('The clock is wrong and could not be set.'),
@@ -78,7 +78,7 @@ export function otherMachine(): Machine {
     screen,
     settleMilliseconds: 0,
     diskMilliseconds: 0,
-    setClock() {},
+    async setClock() {},
     async devicesReady() {},
     async loadKernel() {
       return 'this is no live system';

@@ -1,6 +1,7 @@
 /** Tells the appliance where a flash is: at most once a second, and as a heartbeat when nothing moves. */
 import type { Progress, Step } from '../../shared/contract/agent.ts';
 import { asFailure, type Failure } from '../../shared/failure.ts';
+import { orAborted } from '../source/abort.ts';
 import type { Appliance } from './appliance.ts';
 
 export interface ReporterOptions {
@@ -26,6 +27,7 @@ export class Reporter {
   #sending: Promise<void> | null = null;
   #lastSent = Number.NEGATIVE_INFINITY;
   #lastStep: Step | null = null;
+  #hearing = Promise.withResolvers<void>();
 
   constructor(options: ReporterOptions) {
     this.#options = options;
@@ -38,6 +40,18 @@ export class Reporter {
   tell(state: State): void {
     this.#state = state;
     this.#changed = true;
+  }
+
+  /**
+   * Resolves when the appliance has taken a message within the last `milliseconds`: so lately the plan was still the one.
+   * Rejects with the signal's reason.
+   */
+  async heard(milliseconds: number, signal: AbortSignal): Promise<void> {
+    while (performance.now() - this.#lastSent > milliseconds) {
+      this.#changed = true;
+      await orAborted(this.#hearing.promise, signal);
+    }
+    signal.throwIfAborted();
   }
 
   /** Ends the messages; resolves when none is on its way, so that none can arrive after the final status. */
@@ -69,6 +83,8 @@ export class Reporter {
           if (!heard) return;
           this.#lastSent = performance.now();
           this.#lastStep = message.step;
+          this.#hearing.resolve();
+          this.#hearing = Promise.withResolvers();
         },
         (error: unknown) => {
           if (!this.#ended.signal.aborted) onRefusal(asFailure(error));

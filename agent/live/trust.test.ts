@@ -4,7 +4,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -47,14 +47,19 @@ async function asked(server: string, fingerprint: string | null): Promise<string
     const { trust } = await import(${JSON.stringify(new URL('./trust.ts', import.meta.url).href)});
     const { request } = await import('node:https');
     const dates = [];
-    const machine = { setClock: (date) => dates.push(date) };
+    const trouble = [];
+    // The clock takes its time, as a program that sets it does.
+    const setClock = (date) => new Promise((resolve) => setTimeout(() => resolve(dates.push(date)), 200));
     try {
-      await trust(${JSON.stringify(server)}, ${JSON.stringify(fingerprint)}, machine, AbortSignal.timeout(5000));
+      const onTrouble = (problem) => trouble.push(problem);
+      const { signal } = new AbortController();
+      await trust(${JSON.stringify(server)}, ${JSON.stringify(fingerprint)}, { setClock }, onTrouble, signal);
+      const set = dates.length;
       await new Promise((resolve, reject) => request(${JSON.stringify(`${server}/x`)}, (answer) => {
         answer.resume();
         resolve();
       }).on('error', reject).end());
-      console.log('trusted, clock asked', dates.length);
+      console.log('trusted, clock set', set, trouble.length === 0 ? '' : JSON.stringify(trouble));
     } catch (error) {
       console.log(error.code);
     }`;
@@ -73,9 +78,24 @@ test('the authority of the ticket is trusted, another one is not, and the clock 
     await once(server, 'listening');
     try {
       const address = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
-      assert.equal(await asked(address, fingerprint), 'trusted, clock asked 1');
+      assert.equal(await asked(address, fingerprint), 'trusted, clock set 1');
       assert.equal(await asked(address, 'f'.repeat(64)), 'APPLIANCE_UNTRUSTED');
       assert.match(await asked(address, null), /SELF_SIGNED|UNABLE_TO/);
+      const { port } = server.address() as AddressInfo;
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+      const waiting = asked(address, fingerprint);
+      const other = createServer({ key, cert }, (_request, response) => response.end('ok'));
+      // Answered only after somebody was refused: the port is taken for a moment by one that hangs up.
+      const deaf = createTcpServer((socket) => {
+        socket.destroy();
+        deaf.close(() => other.listen(port, '127.0.0.1'));
+      });
+      deaf.listen(port, '127.0.0.1');
+      assert.match(await waiting, /^trusted, clock set 1 \["The appliance \S+ does not answer: .*",null\]$/);
+      other.closeAllConnections();
+      other.close();
     } finally {
       server.closeAllConnections();
       server.close();

@@ -19,18 +19,26 @@ interface Seen {
 /**
  * Makes this process accept certificates of the authority with `fingerprint` (SHA-256 of its certificate), and sets the
  * clock before anything depends on it. Without a fingerprint the authorities of the system decide. Rejects with
- * APPLIANCE_UNTRUSTED. Waits for an appliance that does not answer yet.
+ * APPLIANCE_UNTRUSTED. Waits for an appliance that does not answer yet; `onTrouble` is told why, once, and when it answers.
  */
 export async function trust(
   server: string,
   fingerprint: string | null,
-  machine: Machine,
+  machine: Pick<Machine, 'setClock'>,
+  onTrouble: (problem: string | null) => void,
   signal: AbortSignal,
 ): Promise<void> {
   let seen: Seen | null = null;
   for (let wait = 250; seen === null; wait = Math.min(5000, wait * 2)) {
-    seen = await look(server, signal).catch(() => null);
-    if (seen === null) await pause(wait, undefined, { signal });
+    try {
+      seen = await look(server, signal);
+      if (wait > 250) onTrouble(null);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (wait === 250)
+        onTrouble(failure('APPLIANCE_UNREACHABLE', { server, problem: cause(error) }).message);
+      await pause(wait, undefined, { signal });
+    }
   }
   const digests = seen.chain.map((certificate) => createHash('sha256').update(certificate).digest('hex'));
   const index = fingerprint === null ? -1 : digests.indexOf(fingerprint);
@@ -40,10 +48,14 @@ export async function trust(
       expected: fingerprint,
       actual: digests.join(', ') || 'none',
     });
-  if (seen.date !== null) machine.setClock(seen.date);
+  if (seen.date !== null) await machine.setClock(seen.date);
   const certificate = seen.chain[index];
   if (certificate !== undefined)
     setDefaultCACertificates([...getCACertificates('default'), new X509Certificate(certificate).toString()]);
+}
+
+function cause(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The certificates that the server shows, without believing any of them, and its time. */

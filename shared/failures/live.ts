@@ -33,7 +33,13 @@ export const liveFailures = {
     failed,
     409,
     (d) => `The appliance ${d.server} has withdrawn the plan.`,
-    'The disk was not finished; it looks blank. Give the machine a new plan.',
+    'A disk that was being written looks blank; one that was not begun is as it was. Give the machine a new plan.',
+  ),
+  AGENT_ENDED: entry<{ times: number; code: number }>(
+    failed,
+    500,
+    (d) => `The agent ended ${d.times} times without a word, the last time with code ${d.code}.`,
+    'Code 137 or 134 means that the memory ran out: the machine needs 512 MB. Else look at its console, and boot it again.',
   ),
   COMMAND_LINE_INVALID: entry<{ name: string; problem: string }>(
     misuse,

@@ -27,7 +27,7 @@ interface Setting {
   readonly size: number;
   readonly image: Buffer;
   readonly appliance: TestAppliance;
-  readonly start: () => Running;
+  readonly start: (environment?: Readonly<Record<string, string>>) => Running;
 }
 
 class Running {
@@ -36,12 +36,13 @@ class Running {
   #news = Promise.withResolvers<void>();
   readonly ended: Promise<number | null>;
 
-  constructor(args: readonly string[]) {
+  constructor(args: readonly string[], environment: Readonly<Record<string, string>>) {
     this.#child = spawn(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', entry, 'agent', ...args],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...environment },
       },
     );
     for (const stream of [this.#child.stdout, this.#child.stderr])
@@ -92,8 +93,9 @@ function setting(
       const size = ownSize();
       try {
         await withOldDisk({ size }, async (disk) => {
-          const start = () => {
-            const agent = new Running(['--command-line', commandLine, '--ticket', ticket, '--allow-loop']);
+          const args = ['--command-line', commandLine, '--ticket', ticket, '--allow-loop'];
+          const start = (environment: Readonly<Record<string, string>> = {}) => {
+            const agent = new Running(args, environment);
             running.push(agent);
             return agent;
           };
@@ -292,6 +294,78 @@ test(
     assert.match(agent.output, /Disarmed\./);
     assert.equal(appliance.of('status').length, 0);
     looksBlank(await readFile(disk.backing));
+  }),
+);
+
+test(
+  'nothing is written before the appliance has said that the plan is still the one',
+  { skip },
+  setting(async ({ disk, size, appliance, start }) => {
+    const next: Plan = { kind: 'exit', id: 'plan-2', title: null, after: 'reboot', reason: 'Disarmed.' };
+    appliance.plans = [appliance.flashPlan(size), next];
+    const word = Promise.withResolvers<void>();
+    appliance.held = { what: 'progress', until: word.promise };
+    const agent = start();
+    await agent.shows(/Waiting for the word of the appliance/);
+    appliance.trouble.push({ what: 'progress', status: 409 });
+    word.resolve();
+    assert.equal(await agent.ended, 0, agent.output);
+    assert.match(agent.output, /withdrawn.*Disarmed\./s);
+    assert.ok(isOld(await readFile(disk.backing)), 'nothing was written');
+  }),
+);
+
+test(
+  'a plan that is withdrawn and given again and again is not followed in a circle',
+  { skip },
+  setting(async ({ disk, size, appliance, start }) => {
+    appliance.plans = [appliance.flashPlan(size)];
+    const refuse = () => appliance.trouble.push({ what: 'progress', status: 409 });
+    refuse();
+    const agent = start();
+    await appliance.hears('plan');
+    refuse();
+    await agent.shows(/withdrawn[\s\S]*withdrawn/);
+    refuse();
+    await pause(2500);
+    assert.equal(appliance.of('plan').length, 2, 'the third time it takes its time');
+    assert.ok(isOld(await readFile(disk.backing)));
+  }),
+);
+
+test(
+  'an agent that was ended without a word is told by the one after it, and its try counts',
+  { skip },
+  setting(async ({ disk, size, image, appliance, start }) => {
+    const retry = { attempts: 3, first_seconds: 0.2, most_seconds: 1 };
+    appliance.plans = [appliance.flashPlan(size, { retry })];
+    const third = start({ BTY_AGENT_ENDS: '3', BTY_AGENT_CODE: '137' });
+    const status = (await appliance.hears('status')) as Status;
+    assert.ok(status.status === 'failed' && status.attempt === 3 && status.again_in === null);
+    assert.equal(status.failure.code, 'AGENT_ENDED');
+    assert.match(status.failure.message, /3 times.*137/);
+    await third.kill();
+    assert.ok(isOld(await readFile(disk.backing)), 'it was not tried once more');
+    const second = start({ BTY_AGENT_ENDS: '1', BTY_AGENT_CODE: '137' });
+    assert.equal(await second.ended, 0, second.output);
+    await arrived(disk, image);
+    const done = last(appliance);
+    assert.ok(done.status === 'done' && done.attempt === 2);
+  }),
+);
+
+test(
+  'a plan that nobody can follow ends the agent, and the appliance knows why',
+  { skip },
+  setting(async ({ disk, appliance, start }) => {
+    appliance.plans = [{ kind: 'dance', id: 'x' } as never];
+    const agent = start();
+    assert.equal(await agent.ended, 1, agent.output);
+    assert.match(agent.output, /FAILED: The appliance \S+ sent a plan/);
+    const status = last(appliance);
+    assert.ok(status.status === 'failed' && status.plan === null);
+    assert.equal(status.failure.code, 'PLAN_INVALID');
+    assert.ok(isOld(await readFile(disk.backing)));
   }),
 );
 

@@ -32,6 +32,8 @@ export class TestAppliance {
   plans: Plan[] = [];
   /** Answers instead of the usual ones: status by path's end, once each. */
   readonly trouble: { readonly what: string; readonly status: number }[] = [];
+  /** Messages of one kind are answered only when this has resolved. */
+  held: { readonly what: string; readonly until: Promise<void> } | null = null;
   /** Breaks the connection of the image after so many bytes, once each. */
   readonly breaks: number[] = [];
   /** Bytes a second of the image; without limit unless given. */
@@ -149,6 +151,7 @@ export class TestAppliance {
     if (request.headers.authorization !== `Bearer ${token}`)
       this.faults.push(`${what} came without the token`);
     if (!path.startsWith(`/pxe/${mac}/`)) this.faults.push(`nobody asked for ${path}`);
+    if (this.held?.what === what) await this.held.until;
     const trouble = this.trouble.findIndex((each) => each.what === what);
     const [found] = trouble < 0 ? [] : this.trouble.splice(trouble, 1);
     if (found) {
