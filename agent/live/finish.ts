@@ -1,11 +1,10 @@
 /** What follows the writing: the partition table fitted to the disk, and a word to the firmware. */
-import { readdir } from 'node:fs/promises';
 import type { BootEntry } from '../../shared/contract/agent.ts';
 import { asFailure } from '../../shared/failure.ts';
 import type { DiskHandle } from '../disk/handle.ts';
 import { openDisk } from '../disk/open.ts';
-import { runTool } from '../disk/tool.ts';
 import { readPartitionTable } from '../inspect/partitions.ts';
+import { makeBootEntry } from './bootentry.ts';
 import { fitTable } from './gpt.ts';
 import type { LocalDisk } from './inventory.ts';
 import { growFileSystem } from './partitions.ts';
@@ -51,7 +50,12 @@ export async function finish(options: FinishOptions): Promise<readonly string[]>
     notices.push(`The partition table could not be fitted to the disk: ${asFailure(error).message}`);
   }
   if (options.grow) notices.push(...(await growFileSystem(options.disk.path, options.signal)));
-  if (options.bootEntry.kind !== 'none') notices.push(await bootEntry(options, esp));
+  if (options.bootEntry.kind !== 'none') {
+    const { disk, title, signal } = options;
+    notices.push(
+      await makeBootEntry({ disk: disk.path, title, keep: options.bootEntry.kind === 'keep', esp, signal }),
+    );
+  }
   return notices;
 }
 
@@ -110,55 +114,4 @@ async function systemPartition(disk: DiskHandle): Promise<number | null> {
     ({ type }) => type.toLowerCase() === 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' || /^(0x)?ef$/i.test(type),
   );
   return found?.number ?? null;
-}
-
-const variables = '/sys/firmware/efi/efivars';
-const loaders: Readonly<Record<string, string>> = {
-  x64: '\\EFI\\BOOT\\BOOTX64.EFI',
-  arm64: '\\EFI\\BOOT\\BOOTAA64.EFI',
-};
-
-/** BootNext to the flashed disk. BootOrder is not touched, or the entry put at its end. */
-async function bootEntry(options: FinishOptions, esp: number | null): Promise<string> {
-  const found = await readdir(variables).catch(() => []);
-  if (found.length === 0) return 'No boot entry was made: this machine was not booted by UEFI.';
-  if (esp === null) return 'No boot entry was made: the image has no EFI system partition.';
-  const loader = loaders[process.arch] ?? '';
-  const label = `bty ${options.title}`.replace(/[^\w .+-]/g, '_').slice(0, 60);
-  const run = (args: readonly string[]) =>
-    runTool({
-      tool: 'efibootmgr',
-      args,
-      purpose: 'make a boot entry',
-      signal: options.signal,
-      timeout: 30_000,
-    });
-  try {
-    const before = await run([]);
-    for (const [, number] of before.matchAll(/^Boot([0-9A-F]{4})\*? bty /gm))
-      if (number) await run(['--quiet', '--bootnum', number, '--delete-bootnum']);
-    const order = /^BootOrder: ([0-9A-F,]+)$/m.exec(before)?.[1];
-    const { path } = options.disk;
-    const after = await run([
-      '--create-only',
-      '--disk',
-      path,
-      '--part',
-      `${esp}`,
-      '--loader',
-      loader,
-      '--label',
-      label,
-    ]);
-    const made = [...after.matchAll(/^Boot([0-9A-F]{4})\*? (.*)$/gm)].find(([, , text]) =>
-      text?.startsWith(label),
-    )?.[1];
-    if (made === undefined) return 'No boot entry was made: the firmware does not list it.';
-    await run(['--quiet', '--bootnext', made]);
-    if (options.bootEntry.kind === 'keep')
-      await run(['--quiet', '--bootorder', order === undefined ? made : `${order},${made}`]);
-    return `The firmware was told to boot ${options.disk.path} next (entry ${made}).`;
-  } catch (error) {
-    return `No boot entry was made: ${asFailure(error).message}`;
-  }
 }

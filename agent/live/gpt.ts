@@ -1,5 +1,6 @@
 /** Fits a flashed partition table to the disk that it now lies on (UEFI specification 2.10, section 5.3). */
 import { crc32 } from 'node:zlib';
+import { type MbrSector, PROTECTIVE, parseMbr } from '../inspect/mbr.ts';
 
 export interface Write {
   /** Byte position, a multiple of the sector size. */
@@ -26,6 +27,10 @@ export interface FitOptions {
 
 const signature = 'EFI PART';
 const mostEntryBytes = 1 << 20;
+/** Bytes of an entry at least; larger ones are multiples of it. */
+const leastEntry = 128;
+/** Sizes of a sector that disks have. */
+const sectorSizes = [512, 4096];
 /** Partitions end where a MiB does, as partitioning programs of today let them. */
 const alignment = 1 << 20;
 
@@ -35,13 +40,23 @@ export async function fitTable(options: FitOptions): Promise<Fitted> {
   const sectors = Math.floor(diskBytes / sectorSize);
   const start = await read(0, 2 * sectorSize);
   const header = view(start.slice(sectorSize));
-  if (textAt(start, sectorSize, 8) !== signature)
+  if (textAt(start, sectorSize, 8) !== signature) {
+    const other = await otherSectors(options);
+    if (other !== null)
+      return nothing(
+        `The partition table of the image is made for disks with sectors of ${other} bytes, and this one has ` +
+          `sectors of ${sectorSize}: a system that starts from it does not find its partitions.`,
+      );
     return grow ? growMbr(start, sectorSize, sectors) : nothing();
+  }
   const length = header.getUint32(12, true);
   if (length < 92 || length > sectorSize || checksumOf(header, length) !== header.getUint32(16, true))
     return nothing('The primary GPT of the image is damaged; it was left as it is.');
   const alternate = Number(header.getBigUint64(32, true));
-  const entryBytes = header.getUint32(84, true) * header.getUint32(80, true);
+  const entrySize = header.getUint32(84, true);
+  if (entrySize < leastEntry || entrySize % leastEntry !== 0)
+    return nothing('The list of partitions of the image is damaged; it was left as it is.');
+  const entryBytes = entrySize * header.getUint32(80, true);
   const entriesAt = Number(header.getBigUint64(72, true));
   const last = sectors - 1;
   if (entryBytes === 0 || entryBytes > mostEntryBytes || entriesAt < 2 || alternate > last)
@@ -52,16 +67,19 @@ export async function fitTable(options: FitOptions): Promise<Fitted> {
     return nothing('The list of partitions of the image is damaged; it was left as it is.');
 
   const lastUsable = last - entrySectors - 1;
-  const grown = grow
-    ? growLast(entries, header.getUint32(84, true), entryBytes, lastUsable, sectorSize)
-    : null;
-  if (alternate === last && !grown?.changed) return nothing(...(grown?.notes ?? []));
+  const table = { entries, size: entrySize, total: entryBytes };
+  if (lastOf(table).end > lastUsable)
+    return nothing('The last partition leaves no room for the backup of the GPT; it was left as it is.');
+  const mbr = parseMbr(start.subarray(0, 512));
+  const isBackedUp = alternate === last && (await isSound(options, last, entries.subarray(0, entryBytes)));
+  const grown = grow ? growLast(table, mbr, lastUsable, sectorSize) : null;
+  if (isBackedUp && !grown?.changed) return nothing(...(grown?.notes ?? []));
   header.setBigUint64(48, BigInt(lastUsable), true);
   header.setUint32(88, crc32(entries.subarray(0, entryBytes)), true);
   const primary = sealed(header, length, { own: 1, alternate: last, entries: entriesAt });
   const backup = sealed(header, length, { own: last, alternate: 1, entries: last - entrySectors });
   const protective = start.slice(0, sectorSize);
-  stretchProtective(protective, sectors);
+  stretchProtective(protective, mbr, sectors);
   const writes: Write[] = [
     { at: (last - entrySectors) * sectorSize, bytes: entries },
     { at: last * sectorSize, bytes: backup },
@@ -70,56 +88,117 @@ export async function fitTable(options: FitOptions): Promise<Fitted> {
     { at: sectorSize, bytes: primary },
     { at: 0, bytes: protective },
   ];
-  const moved =
-    alternate === last ? [] : ['The backup of the partition table was moved to the end of the disk.'];
+  const moved = isBackedUp
+    ? []
+    : alternate === last
+      ? ['The backup of the partition table was missing or damaged; it was made anew.']
+      : ['The backup of the partition table was moved to the end of the disk.'];
   return { writes, notes: [...moved, ...(grown?.notes ?? [])] };
+}
+
+/** Bytes of the sectors that the table of the image is made for, where these are not the disk's. */
+async function otherSectors({ sectorSize, diskBytes, read }: FitOptions): Promise<number | null> {
+  for (const other of sectorSizes) {
+    const step = Math.max(other, sectorSize);
+    if (other === sectorSize || diskBytes < 2 * step) continue;
+    const bytes = await read(0, 2 * step);
+    if (textAt(bytes, other, 8) === signature) return other;
+  }
+  return null;
+}
+
+/** Whether the copy of the header in the sector `at` and its list are whole, and are those of `entries`. */
+async function isSound({ sectorSize, read }: FitOptions, at: number, entries: Uint8Array): Promise<boolean> {
+  const backup = await read(at * sectorSize, sectorSize);
+  const header = view(backup);
+  const length = header.getUint32(12, true);
+  if (textAt(backup, 0, 8) !== signature || length < 92 || length > sectorSize) return false;
+  if (checksumOf(header, length) !== header.getUint32(16, true)) return false;
+  if (header.getUint32(88, true) !== crc32(entries)) return false;
+  const sectors = Math.ceil(entries.length / sectorSize);
+  const own = Number(header.getBigUint64(72, true));
+  if (own < 2 || own + sectors > at) return false;
+  const list = await read(own * sectorSize, sectors * sectorSize);
+  return crc32(list.subarray(0, entries.length)) === crc32(entries);
 }
 
 const nothing = (...notes: readonly string[]): Fitted => ({ writes: [], notes });
 
-/** Changes `entries`: the partition that ends last gets all up to `lastUsable`. */
+interface Entries {
+  readonly entries: Uint8Array;
+  /** Bytes of an entry, and of all of them. */
+  readonly size: number;
+  readonly total: number;
+}
+
+/** Where the entry of the partition that ends last stands, -1 for none, and its first and last sector. */
+function lastOf({ entries, size, total }: Entries): { at: number; first: number; end: number } {
+  const table = view(entries);
+  let found = { at: -1, first: 0, end: 0 };
+  for (let at = 0; at + size <= total; at += size) {
+    if (!entries.subarray(at, at + 16).some((byte) => byte !== 0)) continue;
+    const end = Number(table.getBigUint64(at + 40, true));
+    if (end > found.end) found = { at, first: Number(table.getBigUint64(at + 32, true)), end };
+  }
+  return found;
+}
+
+/** Changes the entries: the partition that ends last gets all up to `lastUsable`. */
 function growLast(
-  entries: Uint8Array,
-  size: number,
-  total: number,
+  table: Entries,
+  mbr: MbrSector | null,
   lastUsable: number,
   sectorSize: number,
 ): { readonly changed: boolean; readonly notes: readonly string[] } {
-  const table = view(entries);
-  let at = -1;
-  let end = 0;
-  for (let each = 0; each + size <= total; each += size) {
-    const isUsed = entries.subarray(each, each + 16).some((byte) => byte !== 0);
-    const ends = Number(table.getBigUint64(each + 40, true));
-    if (isUsed && ends > end) [at, end] = [each, ends];
-  }
+  const { at, first, end } = lastOf(table);
   if (at < 0) return { changed: false, notes: ['There is no partition to enlarge.'] };
+  const number = at / table.size + 1;
+  const isTwice = mbr?.entries.some((entry) => entry?.start === first && entry.type !== PROTECTIVE) ?? false;
+  if (isTwice)
+    return {
+      changed: false,
+      notes: [`Partition ${number} stands in the master boot record, too (hybrid); it was not enlarged.`],
+    };
   const perMiB = alignment / sectorSize;
   const wanted = Math.floor((lastUsable + 1) / perMiB) * perMiB - 1;
   if (wanted <= end) return { changed: false, notes: [] };
-  table.setBigUint64(at + 40, BigInt(wanted), true);
+  view(table.entries).setBigUint64(at + 40, BigInt(wanted), true);
   const added = ((wanted - end) * sectorSize) / 1e6;
-  return { changed: true, notes: [`Partition ${at / size + 1} was enlarged by ${added.toFixed(1)} MB.`] };
+  return { changed: true, notes: [`Partition ${number} was enlarged by ${added.toFixed(1)} MB.`] };
 }
+
+/** Boot sectors of file systems without a partition table have the signature of one, and code in its place. */
+function isFileSystem(start: Uint8Array): boolean {
+  const names = [textAt(start, 54, 3), textAt(start, 82, 3), textAt(start, 3, 4), textAt(start, 3, 5)];
+  return names.some((name) => ['FAT', 'NTFS', 'EXFAT'].includes(name));
+}
+
+const extended: readonly number[] = [0x05, 0x0f, 0x85];
 
 /** The same for a master boot record: its last primary partition, unless it is an extended one. */
 function growMbr(start: Uint8Array, sectorSize: number, sectors: number): Fitted {
-  const table = view(start.slice(0, sectorSize));
-  if (table.getUint16(510, true) !== 0xaa55)
+  const found = parseMbr(start.subarray(0, 512));
+  if (found === null || isFileSystem(start))
     return nothing('There is no partition table to enlarge anything in.');
-  const used = [446, 462, 478, 494].filter((at) => table.getUint8(at + 4) !== 0);
-  const endOf = (at: number) => table.getUint32(at + 8, true) + table.getUint32(at + 12, true);
-  const at = used.sort((one, other) => endOf(other) - endOf(one))[0];
-  if (at === undefined) return nothing('There is no partition to enlarge.');
-  const kind = table.getUint8(at + 4);
-  if ([0x05, 0x0f, 0x85, 0xee].includes(kind))
-    return nothing('The last partition is an extended one; it was left as it is.');
-  const first = table.getUint32(at + 8, true);
+  const used = found.entries
+    .flatMap((entry, index) => (entry === null ? [] : [{ ...entry, at: 446 + 16 * index }]))
+    .sort((one, other) => other.start + other.count - (one.start + one.count));
+  const [last, ...others] = used;
+  if (last === undefined) return nothing('There is no partition to enlarge.');
+  const { at, type } = last;
+  if (used.some((entry) => entry.type === PROTECTIVE))
+    return nothing('The image has no sound GPT, though it announces one; it was left as it is.');
+  if (extended.includes(type)) return nothing('The last partition is an extended one; it was left as it is.');
+  // As those of a hybrid ISO, whose first partition is the whole image.
+  const overlaps = last.start === 0 || others.some((other) => other.start + other.count > last.start);
+  if (overlaps || last.start + last.count > sectors)
+    return nothing('The partitions of the image overlap or leave the disk; they were left as they are.');
   const perMiB = alignment / sectorSize;
   const end = Math.min(Math.floor(sectors / perMiB) * perMiB, 0xffff_ffff);
-  const added = end - endOf(at);
+  const added = end - (last.start + last.count);
   if (added <= 0) return nothing();
-  table.setUint32(at + 12, end - first, true);
+  const table = view(start.slice(0, sectorSize));
+  table.setUint32(at + 12, end - last.start, true);
   const number = (at - 446) / 16 + 1;
   const note = `Partition ${number} was enlarged by ${((added * sectorSize) / 1e6).toFixed(1)} MB.`;
   return { writes: [{ at: 0, bytes: new Uint8Array(table.buffer) }], notes: [note] };
@@ -145,14 +224,16 @@ function checksumOf(header: DataView, length: number): number {
   return crc32(bytes);
 }
 
-/** The partition of type EEh covers the disk, or as much of it as 32 bits say (section 5.2.3). */
-function stretchProtective(sector: Uint8Array, sectors: number): void {
+/**
+ * The partition of type EEh covers the disk, or as much of it as 32 bits say (section 5.2.3). Beside others, in a hybrid
+ * record, it covers what they leave, and stays as it is.
+ */
+function stretchProtective(sector: Uint8Array, mbr: MbrSector | null, sectors: number): void {
+  const used = mbr?.entries.flatMap((entry, index) => (entry === null ? [] : [{ ...entry, index }])) ?? [];
+  const [only, ...others] = used;
+  if (only?.type !== PROTECTIVE || others.length > 0) return;
   const table = view(sector);
-  for (const at of [446, 462, 478, 494]) {
-    if (table.getUint8(at + 4) !== 0xee) continue;
-    const first = table.getUint32(at + 8, true);
-    table.setUint32(at + 12, Math.min(sectors - first, 0xffff_ffff), true);
-  }
+  table.setUint32(446 + 16 * only.index + 12, Math.min(sectors - only.start, 0xffff_ffff), true);
 }
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
