@@ -92,6 +92,16 @@ test('a header without end is given up', async (context) => {
   );
 });
 
+test('interim replies without end are given up', async (context) => {
+  const many = 'HTTP/1.1 100\r\n\r\n'.repeat(64 * 1024);
+  await assert.rejects(
+    ask(context, async (socket) => void socket.end(many)),
+    {
+      message: 'more than 16 interim replies came before the one that is meant',
+    },
+  );
+});
+
 test('a reply in chunks is left to others', async (context) => {
   const answer = await ask(context, (socket) =>
     sent(socket, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),

@@ -7,6 +7,8 @@ import { codeOf, problemOf } from './problem.ts';
 
 /** Most bytes of a reply's header. */
 const headerBytes = 64 * 1024;
+/** Interim replies (1xx) before the one that is meant; a server sends one or two. */
+const mostInterim = 16;
 const limits = { bytes: 1024 * 1024, chunks: 16 };
 const chunkBytes = 128 * 1024;
 
@@ -49,6 +51,7 @@ class ReplyReader {
   readonly #settle: Settle;
   readonly #buffers = new ReadBuffers(chunkBytes);
   #header: Buffer | null = Buffer.alloc(0);
+  #interim = 0;
   /** Bytes of the body to come, null while only the connection's end tells. */
   #left: number | null = null;
   #ended = false;
@@ -85,27 +88,33 @@ class ReplyReader {
   }
 
   #receiveHeader(chunk: Uint8Array): boolean {
-    const bytes = Buffer.concat([this.#header ?? Buffer.alloc(0), chunk]);
+    let bytes = Buffer.concat([this.#header ?? Buffer.alloc(0), chunk]);
     this.#buffers.spent(chunk);
-    this.#header = bytes;
-    const end = bytes.indexOf('\r\n\r\n', 0, 'latin1');
-    if (end < 0) {
-      if (bytes.length > headerBytes) this.fail(new ConnectionLost('the header of its reply is too long'));
-      return true;
+    for (;;) {
+      const end = bytes.indexOf('\r\n\r\n', 0, 'latin1');
+      if (end < 0) {
+        this.#header = bytes;
+        if (bytes.length > headerBytes) this.fail(new ConnectionLost('the header of its reply is too long'));
+        return true;
+      }
+      const header = parseHeader(bytes.toString('latin1', 0, end));
+      bytes = bytes.subarray(end + 4);
+      if (header === null) {
+        this.fail(new ConnectionLost('its reply is not HTTP'));
+        return false;
+      }
+      if (header.status >= 200) {
+        this.#header = null;
+        return this.#begin(header, new Uint8Array(bytes));
+      }
+      // RFC 9110 section 15.2: interim replies come before the one that is meant.
+      if (++this.#interim > mostInterim) {
+        this.fail(
+          new ConnectionLost(`more than ${mostInterim} interim replies came before the one that is meant`),
+        );
+        return false;
+      }
     }
-    const header = parseHeader(bytes.toString('latin1', 0, end));
-    const rest = new Uint8Array(bytes.subarray(end + 4));
-    if (header === null) {
-      this.fail(new ConnectionLost('its reply is not HTTP'));
-      return false;
-    }
-    // RFC 9110 section 15.2: interim replies come before the one that is meant.
-    if (header.status >= 100 && header.status < 200) {
-      this.#header = Buffer.alloc(0);
-      return rest.length === 0 || this.#receiveHeader(rest);
-    }
-    this.#header = null;
-    return this.#begin(header, rest);
   }
 
   #begin({ status, headers }: Header, rest: Uint8Array): boolean {
