@@ -60,26 +60,40 @@ export function recognise(start: Buffer): FileSystem {
   return 'other';
 }
 
-/** Lets the file system on the last partition fill it. Resolves sentences; the image is on the disk either way. */
+/** Milliseconds: as good as none, because a file system that is being enlarged must not be left in the middle. */
+const unhurried = 24 * 3_600_000;
+
+/**
+ * Lets the file system on the last partition fill it. Resolves sentences: one that cannot be enlarged is as the image had
+ * it. Rejects with TOOL_FAILED where it was damaged on the way.
+ */
 export async function growFileSystem(path: string, signal: AbortSignal): Promise<readonly string[]> {
   const last = [...(await partitionsOf(path, signal))].sort((one, other) => other.start - one.start)[0];
   if (!last) return [];
   const kind = await kindOf(last.path);
   if (kind !== 'ext')
     return [`The file system on ${last.path} was left as it is; only ext2, ext3 and ext4 are enlarged here.`];
-  const run = async (tool: string, args: readonly string[]): Promise<void> => {
-    await runTool({ tool, args, purpose: 'enlarge a file system', signal, timeout: 600_000 });
+  const purpose = 'enlarge a file system';
+  // What has begun is not broken off: half a repair, or half an enlargement, is worse than a plan that came too late.
+  const run = async (tool: string, ...args: readonly string[]): Promise<void> => {
+    signal.throwIfAborted();
+    await runTool({ tool, args, purpose, timeout: unhurried });
   };
+  let begun = false;
   try {
     // resize2fs(8) refuses a file system that was mounted since it was last checked.
-    await run('e2fsck', ['-f', '-p', last.path]).catch((error: unknown) => {
+    await run('e2fsck', '-f', '-p', last.path).catch((error: unknown) => {
       // e2fsck(8): status 1 says that errors were corrected.
       if (!/status 1\b/.test(asFailure(error).message)) throw error;
     });
-    await run('resize2fs', [last.path]);
+    signal.throwIfAborted();
+    begun = true;
+    await run('resize2fs', last.path);
     return [`The file system on ${last.path} fills its partition now.`];
   } catch (error) {
     signal.throwIfAborted();
+    // Without a fault now it is the one that the check has found whole.
+    if (begun) await run('e2fsck', '-f', '-n', last.path);
     return [`The file system on ${last.path} was not enlarged: ${asFailure(error).message}`];
   }
 }

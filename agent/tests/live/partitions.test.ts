@@ -81,3 +81,32 @@ test('a damaged ext4 is left as it is, and why is told', { skip }, () =>
     assert.match(told ?? '', /was not enlarged: /);
   }),
 );
+
+/** Runs `use` with another program in the place of resize2fs(8). */
+async function withResizer(script: string, use: () => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'bty-resizer-'));
+  const { PATH = '' } = process.env;
+  try {
+    await writeFile(join(folder, 'resize2fs'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    process.env.PATH = `${folder}:${PATH}`;
+    await use();
+  } finally {
+    process.env.PATH = PATH;
+    await rm(folder, { recursive: true });
+  }
+}
+
+test('a file system that breaks while it is enlarged is a failure, not a remark', { skip }, () =>
+  withDisk(async (disk) => {
+    const [, second] = await partitionsOf(disk, signal);
+    const path = second?.path ?? '';
+    await execute('mkfs.ext4', ['-q', '-b', '1024', path, '8M']);
+    await withResizer('echo "no room" >&2; exit 1', async () => {
+      const [told] = await growFileSystem(disk, signal);
+      assert.match(told ?? '', /was not enlarged: .*no room/);
+    });
+    await withResizer(`debugfs -w -R "clri <2>" ${path}; exit 1`, () =>
+      assert.rejects(growFileSystem(disk, signal), { code: 'TOOL_FAILED' }),
+    );
+  }),
+);
