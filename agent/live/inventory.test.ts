@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { checkMessage, Inventory } from '../../shared/contract/agent.ts';
+import { bodyBytes, checkMessage, Inventory } from '../../shared/contract/agent.ts';
+import { failure } from '../../shared/failure.ts';
 import { type Kernel, kernel as realKernel } from '../disk/kernel.ts';
 import { lacks } from '../tests/look.ts';
 import { firmwareProblems, takeInventory } from './inventory.ts';
@@ -31,6 +32,36 @@ test('the inventory of this machine is one that the appliance accepts', { skip }
   assert.deepEqual(checkMessage(Inventory, inventory).kind, 'valid');
   assert.ok(inventory.cpu.threads > 0 && inventory.memory_bytes > 0);
 });
+
+test('a machine whose disks cannot be listed tells all the rest, and why', () =>
+  withKernel({ 'sys/class/dmi/id/sys_vendor': 'Supermicro\n' }, async (kernel) => {
+    const problem = { tool: 'lsblk', purpose: 'list disks', problem: 'it gave no answer within 30 seconds' };
+    const run = async () => {
+      throw failure('TOOL_FAILED', problem);
+    };
+    const inventory = await takeInventory({ kernel, run });
+    assert.equal(inventory.dmi.vendor, 'Supermicro');
+    assert.deepEqual(inventory.disks, []);
+    assert.match(inventory.problems.join(), /lsblk.*no answer within 30 seconds/);
+    assert.equal(checkMessage(Inventory, inventory).kind, 'valid');
+  }));
+
+test('the inventory of a machine with a thousand disks is one that the appliance takes', () =>
+  withKernel({}, async (kernel) => {
+    const blockdevices = Array.from({ length: 1000 }, (_each, index) => ({
+      ...{ name: `sd${index}`, path: `/dev/sd${index}`, type: 'disk', size: 16e12, rm: false, ro: false },
+      ...{
+        model: 'ST16000NM001G-2KK103',
+        vendor: 'SEAGATE',
+        serial: `ZL2${index}`.padEnd(32, '0'),
+        tran: 'sas',
+      },
+    }));
+    const inventory = await takeInventory({ kernel, run: async () => JSON.stringify({ blockdevices }) });
+    assert.equal(checkMessage(Inventory, inventory).kind, 'valid');
+    assert.ok(JSON.stringify(inventory).length < bodyBytes);
+    assert.match(inventory.problems.join(), /Of 1000 disks the first 500 are told/);
+  }));
 
 test("a maker's fillers and impossible UUIDs are told as nothing", { skip }, () =>
   withKernel(

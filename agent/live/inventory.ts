@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, networkInterfaces, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Inventory, InventoryDisk, InventoryNic } from '../../shared/contract/agent.ts';
+import { asFailure } from '../../shared/failure.ts';
 import type { Disk } from '../disk/disk.ts';
 import { type Kernel, names, readAttribute, kernel as realKernel, resolved } from '../disk/kernel.ts';
 import { listDisks } from '../disk/list.ts';
+import { runTool, type ToolRunner } from '../disk/tool.ts';
 import { version } from '../version.ts';
 
 /** A disk as the appliance sees it, with what only this machine needs to open it again. */
@@ -18,14 +20,23 @@ export interface InventoryOptions {
   /** MAC address that the machine was booted from, lower case. */
   readonly booted?: string | null;
   readonly kernel?: Kernel;
+  readonly run?: ToolRunner;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Collects the inventory. Rejects with TOOL_MISSING or TOOL_FAILED where disks cannot be listed. */
+/** Disks that are told one by one: with them an inventory is well below `bodyBytes`. */
+const mostDisks = 500;
+
+/** Collects the inventory. A machine whose disks cannot be listed is told without them, and why. */
 export async function takeInventory(options: InventoryOptions = {}): Promise<Inventory> {
-  const { kernel = realKernel, booted = null } = options;
+  const { kernel = realKernel, booted = null, signal } = options;
+  const problems: string[] = [];
   const [disks, nics, dmi, cpu, firmware, memory] = await Promise.all([
-    localDisks(options),
+    localDisks(options).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      problems.push(asFailure(error).message.slice(0, 1000));
+      return [];
+    }),
     nicsOf(kernel, booted),
     dmiOf(kernel),
     cpuOf(kernel),
@@ -33,7 +44,8 @@ export async function takeInventory(options: InventoryOptions = {}): Promise<Inv
     memoryOf(kernel),
   ]);
   // Last: a driver asks for its firmware when its interface is switched on.
-  const problems = await missingFirmware();
+  problems.push(...(await missingFirmware()));
+  if (disks.length > mostDisks) problems.push(`Of ${disks.length} disks the first ${mostDisks} are told.`);
   return {
     schema_version: 1,
     agent_version: version,
@@ -43,7 +55,7 @@ export async function takeInventory(options: InventoryOptions = {}): Promise<Inv
     dmi,
     cpu,
     memory_bytes: memory,
-    disks: disks.map(({ diskseq: _diskseq, ...disk }) => disk).slice(0, 1024),
+    disks: disks.map(({ diskseq: _diskseq, ...disk }) => disk).slice(0, mostDisks),
     nics: nics.slice(0, 256),
     problems: problems.slice(0, 64),
   };
@@ -51,8 +63,8 @@ export async function takeInventory(options: InventoryOptions = {}): Promise<Inv
 
 /** The disks of this machine; loop devices too when `loops`, and then only the ones with a file under them. */
 export async function localDisks(options: InventoryOptions = {}): Promise<readonly LocalDisk[]> {
-  const { kernel = realKernel, loops = false, signal } = options;
-  const disks = await listDisks({ loops, signal, kernel });
+  const { kernel = realKernel, loops = false, run = runTool, signal } = options;
+  const disks = await listDisks({ loops, signal, kernel, run });
   return Promise.all(disks.map((disk) => localDisk(kernel, disk)));
 }
 
@@ -171,7 +183,6 @@ export function firmwareProblems(log: string): string[] {
 }
 
 async function missingFirmware(): Promise<string[]> {
-  const { runTool } = await import('../disk/tool.ts');
   const log = await runTool({ tool: 'dmesg', args: [], purpose: 'read the log of the kernel' }).catch(
     () => '',
   );
