@@ -28,6 +28,15 @@ test('the words of the predecessor are accepted beside them', () => {
   });
 });
 
+test('quotes are those of the kernel, and of a word that stands twice the last one counts', () => {
+  const facts = parseCommandLine(
+    `dyndbg="file drivers/usb/* +p; bty.shell=1" "bty.server=http://10.0.0.1" bty.mac="${mac}" bty.shell=1 bty.shell=0 "open`,
+  );
+  assert.deepEqual(facts, { server: 'http://10.0.0.1', mac, bootedFrom: null, shell: false });
+  const twice = parseCommandLine(`bty.server=http://10.0.0.9 bty.mac=${mac} bty.server=http://10.0.0.1`);
+  assert.equal(twice.server, 'http://10.0.0.1');
+});
+
 test('what is missing or no address is named', () => {
   const wrong = [
     ['', /bty\.server is missing/],

@@ -16,7 +16,7 @@ export interface BootFacts {
 /** Reads /proc/cmdline. Throws COMMAND_LINE_INVALID. Of a word that stands twice the last one counts. */
 export function parseCommandLine(text: string): BootFacts {
   const words = new Map<string, string>();
-  for (const word of text.slice(0, 16_384).split(/\s+/)) {
+  for (const word of wordsOf(text.slice(0, 16_384))) {
     const at = word.indexOf('=');
     if (at > 0) words.set(word.slice(0, at), word.slice(at + 1));
   }
@@ -27,6 +27,12 @@ export function parseCommandLine(text: string): BootFacts {
     bootedFrom: bootedFrom(words.get(bootInterface)),
     shell: words.get(shell) === '1',
   };
+}
+
+/** Words as the kernel divides them: a double quote keeps blanks together, around a value or around a whole word. */
+function wordsOf(text: string): readonly string[] {
+  const words = text.match(/(?:"[^"]*(?:"|$)|[^\s"])+/g) ?? [];
+  return words.map((word) => word.replaceAll('"', ''));
 }
 
 function serverOf(name: string, value: string | undefined): string {
