@@ -64,6 +64,8 @@ async function chosen(folder: string): Promise<KernelChoice | null> {
 async function inside(folder: string, path: string): Promise<string> {
   const real = await realpath(join(folder, path));
   if (!real.startsWith(`${folder}/`)) throw new Error(`${path} leads out of its file system`);
+  // A pipe in its place would be waited for without end.
+  if (!(await stat(real)).isFile()) throw new Error(`${path} is no file`);
   return real;
 }
 
