@@ -2,6 +2,7 @@
 import { hash as digest } from 'node:crypto';
 import type { Event, EventFilter } from '../../shared/contract/event.ts';
 import type { Database } from '../store/database.ts';
+import { objectIn } from '../store/json.ts';
 import type { Hub } from './hub.ts';
 
 export type SubjectKind =
@@ -92,13 +93,19 @@ export class EventLog {
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(...fields(row), hash);
-    this.#database
-      .prepare('INSERT OR REPLACE INTO event_head (one, id, hash) VALUES (1, ?, ?)')
-      .run(row.id, hash);
     this.#place = { id: row.id, hash, undone: this.#database.undone };
+    this.#database.beforeCommit(this.#keepHead);
     this.#database.afterCommit(() => this.#hub.publish({ kind: 'event', id: row.id }));
     return row.id;
   }
+
+  /** The last of all events that one transaction appends. */
+  readonly #keepHead = (): void => {
+    const { id, hash } = this.#last();
+    this.#database
+      .prepare('INSERT OR REPLACE INTO event_head (one, id, hash) VALUES (1, ?, ?)')
+      .run(id, hash);
+  };
 
   /** Appends in a write of its own. */
   record(event: NewEvent): Promise<number> {
@@ -256,8 +263,13 @@ function tellsOf(row: Row, anchor: Place): boolean {
   return last_id === anchor.id && last_hash === anchor.hash;
 }
 
+/** Text that is no JSON object was not written by `append`: one such row must not hide the other ones. */
+function detailsIn(text: string): Event['details'] {
+  return (objectIn(text) as Event['details']) ?? { unreadable: text.slice(0, 1000) };
+}
+
 function toEvent(row: Row): Event {
-  const details = row.details === null ? null : (JSON.parse(row.details) as Event['details']);
+  const details = row.details === null ? null : detailsIn(row.details);
   const { id, ts, kind, subject_kind, subject_id, actor, source_ip, summary } = row;
   return { id, ts, kind, subject_kind, subject_id, actor, source_ip, summary, details, hash: row.hash };
 }

@@ -63,12 +63,19 @@ export function parseJson(bytes: Buffer): unknown {
   }
   if (deepest > depth) throw invalid('Nested too deeply', 0);
   try {
-    return JSON.parse(text) as unknown;
+    // Half a surrogate pair can be spelled and cannot be kept: what is answered is what will be read again.
+    return (halves.test(text) ? JSON.parse(text, wellFormed) : JSON.parse(text)) as unknown;
   } catch (error) {
     const message = error instanceof Error ? error.message : '';
     const position = Number(/position (\d+)/.exec(message)?.[1] ?? 0);
     throw invalid('Expecting value', position);
   }
+}
+
+const halves = /\\u[dD][89a-fA-F]/;
+
+function wellFormed(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.toWellFormed() : value;
 }
 
 /** Fields of a form, the last of each name. */

@@ -157,6 +157,37 @@ test('If-Match keeps two operators from overwriting one another; progress does n
     (await appliance.askAdmin('/machines/02:00:00:00:00:01', put({}, { 'if-match': '*' }))).status,
     412,
   );
+  const make = (where: string, tag: string) =>
+    appliance.askAdmin(`/machines/${where}`, put({}, { 'if-none-match': tag }));
+  const before = await getMachine(appliance, mac);
+  assert.equal((await make(mac, '*')).status, 412);
+  assert.equal((await make(mac, `"x", W/${before.etag}`)).status, 412);
+  assert.deepEqual(await getMachine(appliance, mac), before);
+  assert.equal((await make('02:00:00:00:00:01', '*')).status, 200);
+  assert.equal((await make('02:00:00:00:00:01', '"r9"')).status, 200);
+});
+
+test('texts of every kind are answered as they are read again', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const odd = ['\ud800', 'a\u0000b', '\u202e\u2028<!--&amp;', '😀'.repeat(60), '"\'\\%_'];
+  for (const [index, text] of odd.entries()) {
+    const where = `02:00:00:00:00:0${index}`;
+    // As a sender spells it who escapes everything.
+    const spelled = text.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    const label = text.replaceAll('\u0000', '');
+    const body = `{"notes": "${spelled.join('')}", "labels": {"a/b": ${JSON.stringify(label)}}}`;
+    const answer = await appliance.askAdmin(`/machines/${where}`, { method: 'PUT', body });
+    assert.equal(answer.status, 200, text);
+    const told = (await answer.json()) as Machine;
+    assert.equal(told.notes, text.toWellFormed());
+    assert.deepEqual(await getMachine(appliance, where), told);
+    const [listed] = (await (await appliance.askAdmin('/machines')).json()) as Machine[];
+    assert.equal(listed?.mac, '02:00:00:00:00:00');
+  }
+  const all = (await (await appliance.askAdmin('/machines?limit=9')).json()) as Machine[];
+  assert.deepEqual(await (await appliance.askAdmin('/machines')).json(), all);
+  for (const machine of all) assert.deepEqual(await getMachine(appliance, machine.mac), machine);
+  assert.equal(appliance.services.events.verify().kind, 'intact');
 });
 
 test('a page of machines tells the next one, filters apply, and all of them come in the order of MACs', async (context) => {

@@ -26,6 +26,12 @@ export interface MachinesNeeds {
   readonly clock: () => number;
 }
 
+/** Headers of those names (RFC 9110, 13.1.1 and 13.1.2), null where there was none. */
+export interface Conditions {
+  readonly ifMatch: string | null;
+  readonly ifNoneMatch: string | null;
+}
+
 export interface BulkResult {
   readonly matched: number;
   readonly changed: readonly string[];
@@ -45,27 +51,27 @@ export class Machines {
     this.limit = { boots: needs.config.loopBoots, minutes: needs.config.loopMinutes };
   }
 
-  /** Makes or changes a machine. `ifMatch` as in the header of that name; null for none. */
+  /** Makes or changes a machine. */
   save(
     mac: string,
     body: MachineUpsert,
     kind: ChangeKind,
-    ifMatch: string | null,
+    conditions: Conditions | null,
     author: Author,
   ): Promise<MachineRecord> {
     return this.#needs.database.write(() => {
       const before = this.store.get(mac);
       if (kind === 'patch' && before === null) throw unknownMachine(mac);
-      checkMatch(before, ifMatch);
+      checkConditions(before, conditions);
       return this.#saveInside(mac, before, body, kind, author);
     });
   }
 
   /** False when there is no such machine. */
-  delete(mac: string, ifMatch: string | null, author: Author): Promise<boolean> {
+  delete(mac: string, conditions: Conditions | null, author: Author): Promise<boolean> {
     return this.#needs.database.write(() => {
       const before = this.store.get(mac);
-      checkMatch(before, ifMatch);
+      checkConditions(before, conditions);
       if (before === null) return false;
       this.#deleteInside(before, author);
       return true;
@@ -216,12 +222,15 @@ function bulkChange(record: MachineRecord, body: MachineAction): MachineUpsert {
   }
 }
 
-/** RFC 9110 section 13.1.1. */
-function checkMatch(record: MachineRecord | null, ifMatch: string | null): void {
-  if (ifMatch === null) return;
-  const wanted = ifMatch.split(',').map((tag) => tag.trim());
-  if (record !== null && (wanted.includes('*') || wanted.includes(etagOf(record)))) return;
-  throw new Problem(412, 'the machine has changed since that etag');
+function checkConditions(record: MachineRecord | null, conditions: Conditions | null): void {
+  const named = (header: string) => {
+    const tags = header.split(',').map((tag) => tag.trim());
+    return record !== null && (tags.includes('*') || tags.includes(etagOf(record)));
+  };
+  const { ifMatch = null, ifNoneMatch = null } = conditions ?? {};
+  if (ifMatch !== null && !named(ifMatch)) throw new Problem(412, 'the machine has changed since that etag');
+  if (ifNoneMatch !== null && named(ifNoneMatch.replaceAll(/\bW\//g, '')))
+    throw new Problem(412, 'there is such a machine');
 }
 
 export function unknownMachine(mac: string): Problem {

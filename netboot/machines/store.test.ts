@@ -1,28 +1,36 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { phases } from '../../shared/machine/life.ts';
 import { Database, openDatabase } from '../store/database.ts';
 import { migrations } from '../store/migrations/index.ts';
+import { memoryMachines } from '../testing/machines.ts';
 import { temporaryDirectory } from '../testing.ts';
 import { newRecord } from './change.ts';
 import { type MachineRecord, wireMachine } from './record.ts';
-import { type MachineStore, sqliteMachines } from './store.ts';
+import { type MachineFilter, type MachineStore, sqliteMachines } from './store.ts';
 
 const limit = { boots: 3, minutes: 60 };
 const now = 1_000_000;
 
+function onDisk(context: TestContext): Database {
+  const database = openDatabase(temporaryDirectory(context));
+  context.after(() => database.close());
+  return database;
+}
+
+function inMemory(): Database {
+  const connection = new DatabaseSync(':memory:');
+  for (const migration of migrations) migration.run(connection);
+  return new Database(connection);
+}
+
 /** Every implementation of a store of machines passes these. */
-const implementations: Readonly<Record<string, (context: TestContext) => Database>> = {
-  'SQLite on disk': (context) => {
-    const database = openDatabase(temporaryDirectory(context));
-    context.after(() => database.close());
-    return database;
-  },
-  'SQLite in memory': () => {
-    const connection = new DatabaseSync(':memory:');
-    for (const migration of migrations) migration.run(connection);
-    return new Database(connection);
-  },
+const implementations: Readonly<Record<string, (context: TestContext) => MachineStore>> = {
+  'SQLite on disk': (context) => sqliteMachines(onDisk(context), limit, () => now),
+  'SQLite in memory': () => sqliteMachines(inMemory(), limit, () => now),
+  'a map in memory': () => memoryMachines(limit, () => now),
 };
 
 const macAt = (index: number) =>
@@ -32,12 +40,7 @@ const machineAt = (index: number, changes: Partial<MachineRecord> = {}) =>
 const texts = (store: MachineStore) =>
   [...store.listText({}, null)].map((piece) => Buffer.from(piece).toString()).join(',');
 
-for (const [name, open] of Object.entries(implementations)) {
-  const makeWith = (context: TestContext) => {
-    const database = open(context);
-    return { database, store: sqliteMachines(database, limit, () => now) };
-  };
-  const make = (context: TestContext) => makeWith(context).store;
+for (const [name, make] of Object.entries(implementations)) {
   test(`${name}: what is put is what is got, listed and counted`, (context) => {
     const store = make(context);
     const full = machineAt(1, {
@@ -111,28 +114,6 @@ for (const [name, open] of Object.entries(implementations)) {
     );
   });
 
-  test(`${name}: a row that is damaged stops its machine and hides no other one`, (context) => {
-    const { store, database } = makeWith(context);
-    const flashing = { bootPolicy: 'flash' as const, imageSha256: 'a'.repeat(64) };
-    for (const index of [1, 2, 3, 4]) store.put(machineAt(index, flashing));
-    const damage = database.prepare(
-      'UPDATE machines SET life = ?, labels = ?, target_disk = ?, wire = NULL WHERE mac = ?',
-    );
-    damage.run('{"phase":"arm', '{', '[', macAt(1));
-    damage.run('{}', '[]', '7', macAt(2));
-    damage.run('null', '{}', null, macAt(3));
-    const listed = JSON.parse(`[${texts(store)}]`) as {
-      mac: string;
-      state: { phase: string; next: string };
-    }[];
-    assert.deepEqual(
-      listed.map(({ state }) => [state.phase, state.next]),
-      [...Array(3).fill(['stopped', 'stopped']), ['armed', 'flash']],
-    );
-    assert.equal(store.get(macAt(1))?.targetDisk?.kind, 'serial');
-    assert.equal([...store.list({}, null, null)].length, 4);
-  });
-
   test(`${name}: an inventory goes with its machine`, (context) => {
     const store = make(context);
     store.put(machineAt(1));
@@ -148,3 +129,150 @@ for (const [name, open] of Object.entries(implementations)) {
     );
   });
 }
+
+test('a row that is damaged stops its machine and hides no other one', () => {
+  const database = inMemory();
+  const store = sqliteMachines(database, limit, () => now);
+  const flashing = { bootPolicy: 'flash' as const, imageSha256: 'a'.repeat(64) };
+  for (const index of [1, 2, 3, 4]) store.put(machineAt(index, flashing));
+  const damage = database.prepare(
+    'UPDATE machines SET life = ?, labels = ?, target_disk = ?, wire = NULL WHERE mac = ?',
+  );
+  damage.run('{"phase":"arm', '{', '[', macAt(1));
+  damage.run('{}', '[]', '7', macAt(2));
+  damage.run('null', '{}', null, macAt(3));
+  const listed = JSON.parse(`[${texts(store)}]`) as {
+    mac: string;
+    state: { phase: string; next: string };
+  }[];
+  assert.deepEqual(
+    listed.map(({ state }) => [state.phase, state.next]),
+    [...Array(3).fill(['stopped', 'stopped']), ['armed', 'flash']],
+  );
+  assert.equal(store.get(macAt(1))?.targetDisk?.kind, 'serial');
+  assert.equal([...store.list({}, null, null)].length, 4);
+  assert.equal(store.count({ label: 'rack=7' }), 0);
+});
+
+const someText = fc.string({
+  unit: fc.constantFrom('a', 'A', 'b', 'é', 'É', '%', '_', '\\', '"', "'", ' ', '7', '😀'),
+  maxLength: 6,
+});
+const rarely = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: null, freq: 2 });
+const label = fc.constantFrom('rack', 'row', 'a/b');
+const someRecord = fc
+  .record({
+    index: fc.nat(11),
+    imageSha256: rarely(fc.constantFrom('a'.repeat(64), 'b'.repeat(64))),
+    bootPolicy: fc.constantFrom('local', 'flash', 'flash-once', 'tui', 'inventory'),
+    hostname: rarely(someText),
+    notes: rarely(someText),
+    lastSeenIp: rarely(fc.constantFrom('10.0.0.1', '10.0.0.12')),
+    lastTaskStatus: rarely(fc.constantFrom('running', 'failed')),
+    smbiosSerial: rarely(someText),
+    labels: fc.dictionary(label, someText, { noNullPrototype: true }),
+    targetDisk: rarely(fc.constant({ kind: 'serial', serial: 'S1' } as const)),
+    phase: fc.constantFrom(...phases),
+    heard: fc.constantFrom(now, now - 3_600_000, now + 36_000_000),
+    boots: fc.array(fc.constantFrom(now, now - 1000), { maxLength: 4 }),
+    revision: fc.integer({ min: 1, max: 3 }),
+  })
+  .map(({ index, phase, heard, boots, ...changes }): MachineRecord => {
+    const record = { ...machineAt(index), ...changes };
+    return { ...record, life: { ...record.life, phase, heard, boots } };
+  });
+type Deed = (store: MachineStore) => unknown;
+const someDeed = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: someRecord.map(
+      (record): Deed =>
+        (store) =>
+          store.put(record),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.nat(11).map(
+      (index): Deed =>
+        (store) =>
+          store.delete(macAt(index)),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(5000, -5000).map(
+      (by): Deed =>
+        (store) =>
+          store.moveTime(by),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(fc.nat(11), someText).map(([index, text]): Deed => {
+      return (store) =>
+        store.get(macAt(index)) && store.putInventory(macAt(index), JSON.stringify(text), now);
+    }),
+  },
+);
+const someFilter: fc.Arbitrary<MachineFilter> = fc
+  .record(
+    {
+      q: someText,
+      phase: fc.constantFrom(...phases),
+      boot_policy: fc.constantFrom('local', 'flash'),
+      task_status: fc.constantFrom('running', 'failed'),
+      image_sha256: fc.constantFrom('a'.repeat(64), 'c'.repeat(64)),
+      label: fc.oneof(
+        label,
+        fc.tuple(label, someText).map((pair) => pair.join('=')),
+      ),
+      labels: fc.dictionary(label, someText, { maxKeys: 1 }),
+    },
+    { requiredKeys: [] },
+  )
+  .map((filter) => filter as MachineFilter);
+
+/** Everything that a store tells. */
+function told(store: MachineStore, filter: MachineFilter, after: string | null, most: number | null) {
+  const macs = Array.from({ length: 12 }, (_, index) => macAt(index));
+  return {
+    gotten: macs.map((mac) => store.get(mac)),
+    listed: [...store.list(filter, after, most)],
+    wired: [...store.listWire(filter, after, most)],
+    text: JSON.parse(`[${[...store.listText(filter, after)].map((piece) => Buffer.from(piece)).join(',')}]`),
+    count: [store.count(filter), store.count({})],
+    phases: [...store.countByPhase()].toSorted(),
+    due: [now - 7_200_000, now, now + 7_200_000].map((at) => store.due(at).toSorted()),
+    serials: ['', 'a', 'A', '%'].map((serial) =>
+      store
+        .withSerial(serial)
+        .map(({ mac }) => mac)
+        .toSorted(),
+    ),
+    inventories: macs.map((mac) => store.inventory(mac)),
+  };
+}
+
+test('whatever is put, deleted, moved and asked for, SQLite tells what a plain map tells', () => {
+  const after = rarely(fc.nat(11).map(macAt));
+  const most = rarely(fc.integer({ min: 1, max: 5 }));
+  fc.assert(
+    fc.property(
+      fc.array(someDeed, { maxLength: 25 }),
+      someFilter,
+      after,
+      most,
+      (deeds, filter, after, most) => {
+        const stores = [
+          memoryMachines(limit, () => now),
+          sqliteMachines(inMemory(), limit, () => now),
+        ] as const;
+        for (const deed of deeds) for (const store of stores) deed(store);
+        const [expected, found] = stores.map((store) => told(store, filter, after, most));
+        assert.deepEqual(found, expected);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

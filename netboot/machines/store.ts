@@ -3,6 +3,9 @@ import type { DiskRule } from '../../shared/contract/agent.ts';
 import { type BootPolicy, bootPolicies, type MachineQuery } from '../../shared/contract/machine.ts';
 import { deadline, type Life, type LoopLimit, newLife, phases } from '../../shared/machine/life.ts';
 import type { Database } from '../store/database.ts';
+import { objectIn } from '../store/json.ts';
+import { keepSetting, keptSetting } from '../store/kept.ts';
+import { newRecord } from './change.ts';
 import { type MachineRecord, wireMachine } from './record.ts';
 
 /** What may be asked of machines; all of it together. */
@@ -23,6 +26,8 @@ export interface MachineStore {
     after: string | null,
     limit: number | null,
   ) => Iterable<MachineRecord>;
+  /** `record` as JSON of the wire, now. */
+  readonly wireOf: (record: MachineRecord) => string;
   /** As `list`, each as JSON of the wire. */
   readonly listWire: (filter: MachineFilter, after: string | null, limit: number | null) => Iterable<string>;
   /** All of them as JSON of the wire (UTF-8), in pieces of many, with commas within a piece. */
@@ -34,7 +39,7 @@ export interface MachineStore {
   readonly due: (at: number) => readonly string[];
   /** The clock was set: lives that run, and boots that are counted, move `by` milliseconds with it. */
   readonly moveTime: (by: number) => void;
-  /** Machines with this SMBIOS serial number. */
+  /** Machines with this SMBIOS serial number, ten at most. */
   readonly withSerial: (serial: string) => readonly MachineRecord[];
   readonly putInventory: (mac: string, document: string, at: number) => void;
   readonly inventory: (mac: string) => { readonly takenAt: number; readonly document: string } | null;
@@ -70,7 +75,20 @@ const columns = [
   'wire',
 ] as const;
 
-const upsert = `INSERT INTO machines (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})
+/** Columns of the indexes that hold nearly every machine: a row that keeps them is written without a page of an index. */
+const indexed: readonly (typeof columns)[number][] = [
+  'image_sha256',
+  'boot_policy',
+  'smbios_serial',
+  'phase',
+];
+const place = (column: (typeof columns)[number]) => `?${columns.indexOf(column) + 1}`;
+const update = `UPDATE machines SET ${columns
+  .filter((column) => column !== 'mac' && !indexed.includes(column))
+  .map((column) => `${column} = ${place(column)}`)
+  .join(', ')} WHERE mac = ${place('mac')}
+  AND ${indexed.map((column) => `+${column} IS ${place(column)}`).join(' AND ')}`;
+const upsert = `INSERT INTO machines (${columns.join(', ')}) VALUES (${columns.map(place).join(', ')})
   ON CONFLICT (mac) DO UPDATE SET ${columns
     .slice(1)
     .map((column) => `${column} = excluded.${column}`)
@@ -82,23 +100,28 @@ export function sqliteMachines(
   limitOfBoots: LoopLimit,
   clock: () => number,
 ): MachineStore {
-  // The settings may be other ones than when these rows were written.
-  database.connection.exec('UPDATE machines SET wire = NULL WHERE life NOT LIKE \'%"boots":[]%\'');
   /** How many machines there are, while nothing changes that. */
   let total: number | null = null;
+  /** Of machines that were just put: whoever changed one is told how it is now. */
+  const texts = new WeakMap<MachineRecord, string>();
+  const wireOf: MachineStore['wireOf'] = (record) =>
+    texts.get(record) ?? JSON.stringify(wireMachine(record, clock(), limitOfBoots));
   const listWire: MachineStore['listWire'] = (filter, after, limit) =>
     listed(database, 'mac, wire', filter, after, limit, (row) => {
       if (row.wire !== null) return String(row.wire);
       const found = database.prepare('SELECT * FROM machines WHERE mac = ?').get(String(row.mac));
-      return found ? JSON.stringify(wireMachine(toRecord(found), clock(), limitOfBoots)) : '{}';
+      return found ? wireOf(toRecord(found)) : '{}';
     });
   const put: MachineStore['put'] = (record) => {
     if (record.revision === 1) total = null;
     // Enough boots in a row stop a machine for a time: what comes next then depends on the clock.
     const timeless = record.life.boots.length < limitOfBoots.boots;
-    const wire = timeless ? JSON.stringify(wireMachine(record, clock(), limitOfBoots)) : null;
-    database.prepare(upsert).run(...toValues(record), wire);
+    const wire = timeless ? wireOf(record) : null;
+    if (wire !== null) texts.set(record, wire);
+    const values = [...toValues(record), wire];
+    if (database.prepare(update).run(...values).changes === 0) database.prepare(upsert).run(...values);
   };
+  renewWires(database, limitOfBoots, wireOf);
   return {
     get: (mac) => {
       const row = database.prepare('SELECT * FROM machines WHERE mac = ?').get(mac);
@@ -109,9 +132,10 @@ export function sqliteMachines(
       total = null;
       return Number(database.prepare('DELETE FROM machines WHERE mac = ?').run(mac).changes) > 0;
     },
+    wireOf,
     list: (filter, after, limit) => listed(database, '*', filter, after, limit, toRecord),
     listWire,
-    listText: (filter, after) => texts(database, filter, after, listWire),
+    listText: (filter, after) => joined(database, filter, after, listWire),
     count: (filter) => {
       if (Object.keys(filter).length === 0 && total !== null) return total;
       const { where, values } = conditions(filter, null);
@@ -160,6 +184,32 @@ export function sqliteMachines(
   };
 }
 
+/**
+ * What is kept of each machine's form of the wire may be of another program, of other settings, or of a backup: then it
+ * is made anew, a second for some ten thousand machines.
+ */
+function renewWires(database: Database, limit: LoopLimit, wireOf: (record: MachineRecord) => string): void {
+  const name = 'machines-form';
+  const form = JSON.stringify([limit, wireMachine(newRecord('', 0), 0, limit)]);
+  database.writeNow(() => {
+    if (keptSetting(database, name) === form) return;
+    database.connection.exec('UPDATE machines SET wire = NULL');
+    keepSetting(database, name, form);
+  });
+  const some = `SELECT * FROM machines WHERE mac > ? AND wire IS NULL ORDER BY mac LIMIT ${slice}`;
+  for (let last = '', rows: Row[] = []; last === '' || rows.length === slice; ) {
+    rows = database.prepare(some).all(last);
+    last = String(rows.at(-1)?.mac ?? '-');
+    database.writeNow(() => {
+      for (const row of rows) {
+        const record = toRecord(row);
+        if (record.life.boots.length < limit.boots)
+          database.prepare('UPDATE machines SET wire = ? WHERE mac = ?').run(wireOf(record), record.mac);
+      }
+    });
+  }
+}
+
 /** Rows that are fetched at once: little memory however many machines there are, and few queries. */
 const slice = 500;
 
@@ -191,7 +241,7 @@ function* listed<Item>(
  * A slice of machines is joined by the database itself: a string for each would cost more than all the rest. SQLite
  * joins in the order of the inner query, whose LIMIT keeps it from being merged into the outer one.
  */
-function* texts(
+function* joined(
   database: Database,
   filter: MachineFilter,
   after: string | null,
@@ -224,9 +274,10 @@ function conditions(filter: MachineFilter, after: string | null) {
   if (filter.task_status) add('last_task_status = ?', filter.task_status);
   if (filter.image_sha256) add('image_sha256 = ?', filter.image_sha256);
   if (filter.q) {
-    const like = `%${filter.q.toLowerCase().replaceAll(/[\\%_]/g, '\\$&')}%`;
+    // LIKE takes ASCII letters of both cases for the same, and no others.
+    const like = `%${filter.q.replaceAll(/[\\%_]/g, '\\$&')}%`;
     const searched = ['mac', 'hostname', 'labels', 'notes', 'last_seen_ip', 'smbios_serial'];
-    const any = searched.map((column) => `lower(${column}) LIKE ? ESCAPE '\\'`).join(' OR ');
+    const any = searched.map((column) => `${column} LIKE ? ESCAPE '\\'`).join(' OR ');
     add(`(${any})`, ...searched.map(() => like));
   }
   const labels: [string, string | null][] = Object.entries(filter.labels ?? {});
@@ -235,9 +286,14 @@ function conditions(filter: MachineFilter, after: string | null) {
     labels.push([name, value.length > 0 ? value.join('=') : null]);
   }
   for (const [name, value] of labels) {
-    const found = 'EXISTS (SELECT 1 FROM json_each(machines.labels) AS label WHERE label.key = ?';
-    if (value === null) add(`${found})`, name);
-    else add(`${found} AND label.value = ?)`, name, value);
+    const one = value === null ? '' : ' AND label.value = ?';
+    const found = `SELECT 1 FROM json_each(machines.labels) AS label WHERE label.key = ?${one}`;
+    // A row that is damaged has none; the order of evaluation is that of CASE alone.
+    add(
+      `CASE WHEN json_valid(labels) THEN EXISTS (${found}) ELSE 0 END`,
+      name,
+      ...(value === null ? [] : [value]),
+    );
   }
   return { where: parts.length > 0 ? `WHERE ${parts.join(' AND ')}` : '', values };
 }
@@ -278,15 +334,6 @@ function toRecord(row: Row): MachineRecord {
 
 /** In the place of a rule for disks that cannot be read: no disk has such a serial number, so none is written. */
 const unreadable = '(the rule cannot be read)';
-
-function objectIn(text: unknown): object | null {
-  try {
-    const value: unknown = JSON.parse(String(text));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
 
 /** A machine whose life cannot be read is stopped: it may be flashed already, so an operator has to decide anew. */
 function lifeIn(row: Row): Life {

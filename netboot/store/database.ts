@@ -35,7 +35,9 @@ interface Committed {
 /** Milliseconds of writes in one transaction; the others have their turn after it, and packets in between. */
 const turn = 5;
 /** Writes after which the journal is copied into the database. */
-const copyAfter = 500;
+const copyAfter = 1000;
+/** Pages (4 KiB) of journal after which writes wait until it can begin anew. */
+const longJournal = 4096;
 
 export class Database {
   readonly connection: DatabaseSync;
@@ -47,6 +49,8 @@ export class Database {
   /** What the flush that is under way makes durable. */
   #flushing: Committed[] | null = null;
   #tasks: (() => void)[] = [];
+  /** What ends the transaction that runs. */
+  readonly #last = new Set<() => void>();
   #writing = false;
   #closed = false;
   /** True while a flush failed and nothing else proved that the journal can be kept. */
@@ -121,6 +125,12 @@ export class Database {
     this.#tasks.push(task);
   }
 
+  /** Inside `work`: runs `task` as the last work of the transaction, once however many writes ask for it. */
+  beforeCommit(task: () => void): void {
+    if (!this.#writing) throw new Error('beforeCommit outside of a write');
+    this.#last.add(task);
+  }
+
   /** Commits what waits, so that reads see it. */
   flush(): void {
     if (this.#closed) return;
@@ -176,6 +186,7 @@ export class Database {
         }
       }
       this.#waiting = this.#waiting.slice(taken);
+      for (const task of this.#last) task();
       this.connection.exec('COMMIT');
     } catch (error) {
       // The disk is full or gone: nobody is told that a write succeeded.
@@ -188,6 +199,7 @@ export class Database {
     } finally {
       this.#writing = false;
       this.#tasks = [];
+      this.#last.clear();
     }
     this.#sinceCopy += done.length;
     for (const tell of failed) tell();
@@ -256,9 +268,9 @@ export class Database {
     this.#sinceCopy = 0;
     this.#copying = 'beside';
     this.#disk.copy((beside) => {
+      if (beside === null) this.#copyHere();
       const whole = beside?.copied === beside?.pages && this.#sinceCopy === 0;
-      if (beside === null || whole) {
-        if (beside === null) this.#copyHere();
+      if (beside === null || whole || beside.pages < longJournal) {
         this.#goOn();
         return;
       }

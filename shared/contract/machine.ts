@@ -201,7 +201,7 @@ export const machineOperations = operations({
       'Replaces what the predecessor knew: an omitted field gets its default. `target_disk_serial`, `target_disk`, ' +
       '`labels` and `notes` stay when omitted. With `flash` and `flash-once` the next netboot flashes. The inventory ' +
       'of a live system binds the machine to its board, and another board with its MAC is not flashed; null as ' +
-      '`smbios_uuid` and `smbios_serial` accepts another one.',
+      '`smbios_uuid` and `smbios_serial` accepts another one. `If-None-Match: *` makes a machine and changes none.',
     body: { kind: 'json', schema: MachineUpsert },
     replies: { 200: { sentence: 'The machine as it is now.', schema: Machine }, ...conflict },
   },

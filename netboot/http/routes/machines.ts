@@ -6,8 +6,9 @@ import {
   machineOperations,
 } from '../../../shared/contract/machine.ts';
 import { normalMac } from '../../../shared/machine/mac.ts';
-import { unknownMachine } from '../../machines/machines.ts';
-import { etagOf, type MachineRecord, wireMachine, wireTime } from '../../machines/record.ts';
+import { type Conditions, unknownMachine } from '../../machines/machines.ts';
+import { etagOf, type MachineRecord, wireTime } from '../../machines/record.ts';
+import { objectIn } from '../../store/json.ts';
 import { checked } from '../check.ts';
 import { Problem } from '../problem.ts';
 import { type Answer, type Call, empty, handled, json, redirect, serve, text } from '../route.ts';
@@ -15,9 +16,9 @@ import type { Routes } from '../server.ts';
 import { actorOf } from './access.ts';
 
 export const machineRoutes: Routes = (app, services) => {
-  const { machines, clock } = services;
-  const wire = (record: MachineRecord) => wireMachine(record, clock(), machines.limit);
-  const answer = (record: MachineRecord): Answer => json(wire(record), 200, { etag: etagOf(record) });
+  const { machines } = services;
+  const answer = (record: MachineRecord): Answer =>
+    text(machines.store.wireOf(record), 'application/json', 200, { etag: etagOf(record) });
 
   serve(app, services, machineOperations.list, ({ query, host, secure, reply }) => {
     const { limit, after, ...filter } = query;
@@ -44,25 +45,26 @@ export const machineRoutes: Routes = (app, services) => {
 
   serve(app, services, machineOperations.put, async (call) => {
     const mac = macOf(call.params);
-    return answer(await machines.save(mac, call.body, 'replace', ifMatchOf(call), authorOf(call)));
+    return answer(await machines.save(mac, call.body, 'replace', conditionsOf(call), authorOf(call)));
   });
 
   serve(app, services, machineOperations.patch, async (call) => {
     const mac = macOf(call.params);
-    return answer(await machines.save(mac, call.body, 'patch', ifMatchOf(call), authorOf(call)));
+    return answer(await machines.save(mac, call.body, 'patch', conditionsOf(call), authorOf(call)));
   });
 
   serve(app, services, machineOperations.delete, async (call) => {
     const mac = macOf(call.params);
-    if (!(await machines.delete(mac, ifMatchOf(call), authorOf(call)))) throw unknownMachine(mac);
+    if (!(await machines.delete(mac, conditionsOf(call), authorOf(call)))) throw unknownMachine(mac);
     return empty();
   });
 
   serve(app, services, machineOperations.inventory, ({ params }) => {
     const mac = macOf(params);
     const found = machines.store.inventory(mac);
-    if (found === null) throw new Problem(404, `no inventory of ${mac}`);
-    return json({ taken_at: wireTime(found.takenAt), inventory: JSON.parse(found.document) as unknown });
+    const inventory = found && objectIn(found.document);
+    if (!inventory) throw new Problem(404, `no inventory of ${mac}`);
+    return json({ taken_at: wireTime(found.takenAt), inventory });
   });
 
   serve(app, services, machineOperations.act, async (call) => {
@@ -147,8 +149,9 @@ function authorOf(call: Call) {
   return { actor: actorOf(call), address: call.address };
 }
 
-function ifMatchOf({ request }: Pick<Call, 'request'>): string | null {
-  return request.headers['if-match'] ?? null;
+function conditionsOf({ request }: Pick<Call, 'request'>): Conditions {
+  const { headers } = request;
+  return { ifMatch: headers['if-match'] ?? null, ifNoneMatch: headers['if-none-match'] ?? null };
 }
 
 function requireOperate({ principal }: Pick<Call, 'principal'>): void {
