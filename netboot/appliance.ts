@@ -20,12 +20,13 @@ import { Machines } from './machines/machines.ts';
 import { sqliteMachines } from './machines/store.ts';
 import { Tickets } from './machines/tickets.ts';
 import { Metrics } from './metrics.ts';
+import { sweepBackups } from './overview.ts';
 import { coreReadiness } from './readiness.ts';
 import { rolloutsPart } from './rollouts/part.ts';
 import type { Services } from './services.ts';
 import { openDatabase } from './store/database.ts';
 import { holdState } from './store/lock.ts';
-import { type Restored, restoreOrdered } from './store/restoring.ts';
+import { type Restored, restoreOrdered, takeBack } from './store/restoring.ts';
 import { storyPart } from './story/part.ts';
 import { tasksPart } from './tasks/part.ts';
 import { Tasks } from './tasks/tasks.ts';
@@ -83,8 +84,16 @@ export interface Appliance {
 /** Milliseconds that running requests have at the end. */
 const patience = 5_000;
 
-/** Starts everything. What fails to start takes down what had started. */
-export async function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+/**
+ * Starts everything. What fails to start takes down what had started; a backup that was restored and does not start is
+ * taken back.
+ */
+export function startAppliance(options: ApplianceOptions): Promise<Appliance> {
+  return startWith(options, null);
+}
+
+/** `before`: what a start that failed had restored. */
+async function startWith(options: ApplianceOptions, before: Restored | null): Promise<Appliance> {
   const { config } = options;
   const watched = new Clock(options.wall);
   const clock = options.clock ?? watched.now;
@@ -100,10 +109,12 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
       }
     }
   };
+  let restored = before;
   try {
     const ending = new AbortController();
     closers.push(holdState(config.stateDir));
-    const restored = restoreOrdered(config.stateDir, clock());
+    restored ??= restoreOrdered(config.stateDir, clock());
+    sweepBackups(config.stateDir);
     const certificate = await certificateOf(config, clock);
     const services = makeServices(options, log, clock, ending.signal, certificate?.fingerprint ?? null);
     closers.push(() => services.database.close());
@@ -129,7 +140,9 @@ export async function startAppliance(options: ApplianceOptions): Promise<Applian
     return { services, listening, url, firstPassword, fingerprint: services.fingerprint(), close };
   } catch (error) {
     await close();
-    throw error;
+    if (!restored?.info) throw error;
+    log.error('restore', { problem: String(error) });
+    return startWith(options, takeBack(config.stateDir, restored, error));
   }
 }
 

@@ -1,6 +1,6 @@
 /** The appliance as a whole, for its pages: what is going on, how it is set, whether its log is whole. */
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AuditVerdict, LiveSystemRow, Overview, SettingRow } from '../shared/contract/system.ts';
 import type { Phase } from '../shared/machine/life.ts';
@@ -11,7 +11,7 @@ import { flagOf, keyOf, settingNames, settings, variableOf } from './config/sett
 import type { UnifiedImage } from './images/unify.ts';
 import { wireMachine } from './machines/record.ts';
 import type { Services } from './services.ts';
-import { backup } from './store/backup.ts';
+import { backupAside } from './store/backup.ts';
 
 /** Machines that are named; whoever wants all of them asks for the machines. */
 const mostNamed = 50;
@@ -107,23 +107,33 @@ export async function liveSystemsOf(folder: string): Promise<LiveSystemRow[]> {
   );
 }
 
-/** The state in one file, as `bty-web backup` writes it. */
+/** In the state directory, because it holds secrets and /tmp may be small. */
+const backupFolder = (stateDir: string) => join(stateDir, 'backup-download');
+
+/** What is left of backups whose download was ended by the end of the appliance. */
+export function sweepBackups(stateDir: string): void {
+  rmSync(backupFolder(stateDir), { recursive: true, force: true });
+}
+
+/** The state in one file, as `bty-web backup` writes it; it goes with the folder that it lies in. */
 export async function backupOf(
   { config, clock, version, events }: Services,
   actor: string,
   address: string,
-): Promise<{ readonly bytes: Uint8Array; readonly name: string }> {
+): Promise<{ readonly path: string; readonly name: string; readonly remove: () => Promise<void> }> {
   const now = clock();
-  // In the state directory, because it holds secrets and /tmp may be small.
-  const folder = await mkdtemp(join(config.stateDir, 'backup-'));
+  await mkdir(backupFolder(config.stateDir), { recursive: true, mode: 0o700 });
+  const folder = await mkdtemp(join(backupFolder(config.stateDir), 'one-'));
+  const remove = () => rm(folder, { recursive: true, force: true });
   try {
-    const made = backup(config.stateDir, join(folder, 'state.bty'), now, `bty-web ${version}`);
+    const made = await backupAside(config.stateDir, join(folder, 'state.bty'), now, `bty-web ${version}`);
     const summary = 'A backup of the state was downloaded.';
     const subject = ['settings', 'backup'] as const;
     await events.record({ kind: 'settings.backup', subject, actor, address, summary });
     const day = new Date(now).toISOString().slice(0, 19).replaceAll(':', '');
-    return { bytes: readFileSync(made.path), name: `bty-${day}.backup` };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+    return { path: made.path, name: `bty-${day}.backup`, remove };
+  } catch (error) {
+    await remove();
+    throw error;
   }
 }

@@ -1,4 +1,6 @@
 /** Roll-outs that run: `shared/lab/rollout.ts` decides, and this arms machines, remembers, and looks at what comes of it. */
+import { Type } from 'typebox';
+import { Check } from 'typebox/value';
 import type { RolloutOrder, RolloutRow } from '../../shared/contract/rollout.ts';
 import {
   judge,
@@ -13,6 +15,7 @@ import { Problem } from '../http/problem.ts';
 import type { Author } from '../machines/machines.ts';
 import { wireMachine, wireTime } from '../machines/record.ts';
 import type { Services } from '../services.ts';
+import { valueIn } from '../store/json.ts';
 
 type Needs = Pick<Services, 'database' | 'machines' | 'events' | 'hub' | 'clock' | 'log'>;
 
@@ -51,7 +54,11 @@ export class Rollouts {
   constructor(needs: Needs) {
     this.#needs = needs;
     const rows = needs.database.prepare('SELECT * FROM rollouts WHERE running = 1 ORDER BY id').all();
-    for (const row of rows) this.#take(keptOf(row));
+    for (const row of rows) {
+      const kept = keptOf(row);
+      if (kept !== null) this.#take(kept);
+      else needs.log.error('roll-out', { id: Number(row.id), problem: 'what is kept of it cannot be read' });
+    }
     this.#silence = needs.hub.listen((news) => {
       if (news.kind !== 'machine') return;
       for (const { macs, due } of this.#running.values()) if (macs.has(news.mac)) due.add(news.mac);
@@ -65,15 +72,17 @@ export class Rollouts {
       .prepare('SELECT * FROM rollouts WHERE running = 0 ORDER BY id DESC LIMIT ?')
       .all(mostEnded);
     const running = [...this.#running.values()].map((one) => rowOf(one.kept, verdictOf(one)));
-    return [...running, ...ended.map((row) => endedRow(keptOf(row)))].sort((one, other) => other.id - one.id);
+    const over = ended.map(keptOf).filter((kept) => kept !== null);
+    return [...running, ...over.map(endedRow)].sort((one, other) => other.id - one.id);
   }
 
   get(id: number): RolloutRow {
     const running = this.#running.get(id);
     if (running) return rowOf(running.kept, verdictOf(running));
     const row = this.#needs.database.prepare('SELECT * FROM rollouts WHERE id = ?').get(id);
-    if (row === undefined) throw new Problem(404, `no roll-out ${id}`);
-    return endedRow(keptOf(row));
+    const kept = row && keptOf(row);
+    if (!kept) throw new Problem(404, `no roll-out ${id}`);
+    return endedRow(kept);
   }
 
   /** `name`: of the image, for people. */
@@ -258,10 +267,24 @@ function verdictOf({ kept, tried }: Running): Verdict {
   return judge(kept.rollout, tried);
 }
 
-function keptOf(row: Readonly<Record<string, unknown>>): Kept {
+const KeptRollout = Type.Object({
+  image: Type.String(),
+  name: Type.String(),
+  macs: Type.Array(Type.String()),
+  waves: Type.Array(Type.Number()),
+  wave: Type.Number(),
+  allowed: Type.Number(),
+  before: Type.Record(Type.String(), Type.Object({ since: Type.String() })),
+  state: Type.String(),
+});
+
+/** Null where the row is damaged: the others go on. */
+function keptOf(row: Readonly<Record<string, unknown>>): Kept | null {
+  const rollout = valueIn(row.state);
+  if (!Check(KeptRollout, rollout)) return null;
   return {
     id: Number(row.id),
-    rollout: JSON.parse(String(row.state)) as Rollout,
+    rollout: rollout as unknown as Rollout,
     begunAt: Number(row.begun_at),
     begunBy: String(row.begun_by),
     endedAt: row.ended_at === null ? null : Number(row.ended_at),

@@ -1,6 +1,7 @@
 /** What files held when they were last read, in the database. */
 import type { FactStore, FileFacts } from '../images/folder.ts';
 import type { Database } from './database.ts';
+import { objectIn } from './json.ts';
 
 interface Row {
   readonly name: string;
@@ -22,12 +23,15 @@ export class SqlFactStore implements FactStore {
 
   all(folder: string): ReadonlyMap<string, FileFacts> {
     const rows = this.#database.prepare('SELECT * FROM file_facts WHERE folder = ?').all(folder);
-    return new Map(
-      (rows as unknown as Row[]).map(({ name, device, inode, size, modified, changed, sha256, facts }) => [
-        name,
-        { state: { device, inode, size, modified, changed }, sha256, facts: JSON.parse(facts) },
-      ]),
-    );
+    const found = new Map<string, FileFacts>();
+    for (const row of rows as unknown as Row[]) {
+      const { name, device, inode, size, modified, changed, sha256 } = row;
+      const facts = objectIn(row.facts) as FileFacts['facts'] | null;
+      // A row that is damaged is as none: the file is read again.
+      if (facts !== null)
+        found.set(name, { state: { device, inode, size, modified, changed }, sha256, facts });
+    }
+    return found;
   }
 
   save(folder: string, name: string, { state, sha256, facts }: FileFacts): Promise<void> {

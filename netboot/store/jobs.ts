@@ -1,6 +1,7 @@
 /** Background jobs in the database. */
 import type { Job, JobStatus, JobStore } from '../jobs/job.ts';
 import type { Database } from './database.ts';
+import { valueIn } from './json.ts';
 
 interface Row {
   readonly kind: string;
@@ -25,7 +26,7 @@ export class SqlJobStore implements JobStore {
 
   all(): readonly Job[] {
     const rows = this.#database.prepare('SELECT * FROM jobs ORDER BY queued_at').all() as unknown as Row[];
-    return rows.map(jobOf);
+    return rows.map(jobOf).filter((job) => job !== null);
   }
 
   save(job: Job): Promise<void> {
@@ -59,15 +60,18 @@ export class SqlJobStore implements JobStore {
   }
 }
 
-function jobOf(row: Row): Job {
+/** Null where the row is damaged: the others go on. */
+function jobOf(row: Row): Job | null {
+  const [input, result] = [valueIn(row.input), valueIn(row.result)];
+  if (input === undefined || result === undefined) return null;
   return {
     kind: row.kind,
     key: row.key,
     status: row.status as JobStatus,
-    input: JSON.parse(row.input),
+    input,
     done: row.done,
     total: row.total,
-    result: JSON.parse(row.result),
+    result,
     error: row.error,
     queuedAt: row.queued_at,
     startedAt: row.started_at,

@@ -5,12 +5,13 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
 import type { RestoreOffer } from '../../shared/contract/system.ts';
 import { asFailure, type Failure, failure } from '../../shared/failure.ts';
-import { type BackupInfo, checkBackup, restoreHeld } from './backup.ts';
+import { askAside } from './aside.ts';
+import { checkBackupAside, type RestoredState, restoreHeld } from './backup.ts';
+import { holdState } from './lock.ts';
 
 export const offeredName = 'offered.backup';
 const orderName = 'order.json';
@@ -28,28 +29,25 @@ export async function makeRestoreFolder(stateDir: string): Promise<string> {
 }
 
 /** What the backup that waits holds. `sha256` is its digest. Failures: BACKUP_REFUSED, STATE_NEWER. */
-export function lookIntoOffer(stateDir: string, sha256: string): RestoreOffer {
+export async function lookIntoOffer(stateDir: string, sha256: string): Promise<RestoreOffer> {
   const path = join(restoreFolder(stateDir), offeredName);
-  const version = checkBackup(path);
-  const connection = new DatabaseSync(path, { readOnly: true });
-  try {
-    const info = connection.prepare('SELECT program, made_at FROM backup_info').get();
-    const count = (table: 'machines' | 'events') =>
-      Number(connection.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n ?? 0);
-    const madeAt = Number(info?.made_at);
-    return {
-      sha256,
-      program: String(info?.program ?? '').slice(0, 100),
-      made_at: Number.isFinite(madeAt) ? new Date(madeAt).toISOString() : '',
-      version,
-      machines: count('machines'),
-      events: count('events'),
-    };
-  } catch (error) {
+  const version = await checkBackupAside(path);
+  const told = await askAside(
+    path,
+    `SELECT program, made_at, (SELECT count(*) FROM machines) AS machines, (SELECT count(*) FROM events) AS events
+     FROM backup_info`,
+  ).catch((error: unknown) => {
     throw failure('BACKUP_REFUSED', { path, problem: asFailure(error).message }, error);
-  } finally {
-    connection.close();
-  }
+  });
+  const madeAt = new Date(Number(told.made_at));
+  return {
+    sha256,
+    program: String(told.program ?? '').slice(0, 100),
+    made_at: Number.isNaN(madeAt.getTime()) ? '' : madeAt.toISOString(),
+    version,
+    machines: Number(told.machines ?? 0),
+    events: Number(told.events ?? 0),
+  };
 }
 
 /** Forgets the backup that waits. */
@@ -76,7 +74,7 @@ export async function orderRestore(stateDir: string, order: Order): Promise<void
 /** What came of an order: who gave it, and why nothing was restored, if nothing was. */
 export interface Restored {
   readonly order: Order;
-  readonly info: BackupInfo | null;
+  readonly info: RestoredState | null;
   readonly failure: Failure | null;
 }
 
@@ -98,6 +96,19 @@ export function restoreOrdered(stateDir: string, now: number): Restored | null {
   }
   rmSync(folder, { recursive: true, force: true });
   return done;
+}
+
+/** The appliance did not start with what was restored: puts back what was there before. */
+export function takeBack(stateDir: string, { order, info }: Restored, cause: unknown): Restored {
+  const release = holdState(stateDir);
+  try {
+    info?.takeBack();
+  } finally {
+    release();
+  }
+  const problem = `the appliance does not start with it: ${asFailure(cause).message}`;
+  const path = join(restoreFolder(stateDir), offeredName);
+  return { order, info: null, failure: failure('BACKUP_REFUSED', { path, problem }, cause) };
 }
 
 function orderIn(path: string): Order | null {

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { Check } from 'typebox/value';
 import type { Database } from '../store/database.ts';
+import { valueIn } from '../store/json.ts';
 import { type Boot, type Stage, stages } from './boot.ts';
 import type { Captured } from './pcap.ts';
 import type { Step } from './step.ts';
@@ -17,7 +18,7 @@ const mostBootsTogether = 20_000;
 const Steps = Type.Array(Type.Object({ at: Type.Number(), kind: Type.String() }));
 
 function stepsOf(text: unknown): readonly Step[] {
-  const value: unknown = JSON.parse(String(text));
+  const value = valueIn(text);
   // Written by this module alone; a step of a newer version is only shown.
   return Check(Steps, value) ? (value as unknown as readonly Step[]) : [];
 }

@@ -38,7 +38,7 @@ export const restoreRoutes: Routes = (app, services) => {
       const folder = await makeRestoreFolder(config.stateDir);
       try {
         const { sha256 } = await receiveFile(request.raw, folder, offeredName, limits, null);
-        const offer = lookIntoOffer(config.stateDir, sha256);
+        const offer = await lookIntoOffer(config.stateDir, sha256);
         waiting = sha256;
         return json(offer);
       } catch (error) {

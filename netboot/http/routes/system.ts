@@ -1,9 +1,11 @@
 import { openapi } from '../../../shared/contract/openapi.ts';
 import { systemOperations } from '../../../shared/contract/system.ts';
+import { failure } from '../../../shared/failure.ts';
 import { networkInterfaces } from '../../desktop/interfaces.ts';
 import { changeRetention, retentionDays, retentionOf } from '../../events/retention.ts';
 import { auditOf, backupOf, liveSystemsOf, overviewOf, settingRows } from '../../overview.ts';
-import { json, serve, text } from '../route.ts';
+import { fileContent, openRegular } from '../content.ts';
+import { handled, json, serve, text } from '../route.ts';
 import type { Routes } from '../server.ts';
 import { actorOf } from './access.ts';
 
@@ -30,9 +32,22 @@ export const systemRoutes: Routes = (app, services, operations) => {
     json(await networkInterfaces(query.search === undefined ? [] : [query.search])),
   );
   serve(app, services, systemOperations.backup, async (call) => {
-    const { bytes, name } = await backupOf(services, actorOf(call), call.address);
-    const headers = { 'content-disposition': `attachment; filename="${name}"`, 'cache-control': 'no-store' };
-    return text(bytes, 'application/vnd.sqlite3', 200, headers);
+    const { request, reply } = call;
+    const type = 'application/vnd.sqlite3';
+    const headers = { 'cache-control': 'no-store' };
+    // A look makes none.
+    if (request.method === 'HEAD') return text('', type, 200, headers);
+    const { path, name, remove } = await backupOf(services, actorOf(call), call.address);
+    try {
+      const opened = await openRegular(path);
+      if (opened === null) throw failure('BACKUP_REFUSED', { path, problem: 'it is gone' });
+      reply.hijack();
+      for (const [header, value] of Object.entries(headers)) reply.raw.setHeader(header, value);
+      await services.images.sender.send(request.raw, reply.raw, fileContent(opened, null), { name, type });
+      return handled;
+    } finally {
+      await remove();
+    }
   });
 
   serve(app, services, systemOperations.retention, () => json(retentionOf(services)));
