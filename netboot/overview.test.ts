@@ -91,6 +91,16 @@ test('a manifest is taken whole, or not at all', async (context) => {
   const good = `version = 1\n[[images]]\nname = "a.img"\nsrc = "http://x.test/a.img"\nsha256 = "${'a'.repeat(64)}"\n`;
   assert.deepEqual(await value(put(good)), { path: join(appliance.stateDir, 'catalog.toml'), count: 1 });
   await value(put('version = 2'), 422);
+  // Whoever may bind images may not read what else lies on this machine.
+  for (const src of [
+    '/etc/passwd',
+    'state.db',
+    'file:///etc/passwd',
+    'FILE:/etc/passwd',
+    '../x.img',
+    'ftp://x.test/a',
+  ])
+    await value(put(good.replace('http://x.test/a.img', src)), 422);
   const { images } = (await value(appliance.askAdmin('/catalog/images'))) as { images: Rows };
   assert.deepEqual(
     images.map(({ names }) => names),

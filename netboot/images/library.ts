@@ -205,12 +205,16 @@ export class Library {
     const present = isPlainName(name) ? await lstat(from).catch(() => null) : null;
     if (!present?.isFile()) throw failure('STORED_IMAGE_UNKNOWN', { key: name });
     const before = this.images.remembered(name);
-    await renameNew(from, to, wanted);
+    await renameNew(from, to, wanted).catch((error: unknown) => {
+      // Somebody else removed or renamed it in the same moment.
+      throw codeOf(error) === 'ENOENT' ? failure('STORED_IMAGE_UNKNOWN', { key: name }, error) : error;
+    });
     await rm(`${from}.sha256`, { force: true }).catch(this.#options.onFault);
     await syncFolder(this.images.path);
-    const now = stateOf(await lstat(to, { bigint: true }));
+    const found = await lstat(to, { bigint: true }).catch(() => null);
+    const now = found && stateOf(found);
     // The new name is a change of the file only to its directory.
-    if (before && sameState({ ...before.state, changed: now.changed }, now)) {
+    if (before && now && sameState({ ...before.state, changed: now.changed }, now)) {
       if (isImageName(wanted)) await writeSidecar(to, before.sha256).catch(this.#options.onFault);
       const opened = await this.images.open(wanted);
       if (opened) {
@@ -227,7 +231,13 @@ export class Library {
     const path = join(folder.path, name);
     const present = await lstat(path).catch(() => null);
     if (!present?.isFile()) return false;
-    await unlink(path);
+    try {
+      await unlink(path);
+    } catch (error) {
+      // Somebody else removed it in the same moment.
+      if (codeOf(error) === 'ENOENT') return false;
+      throw error;
+    }
     await syncFolder(folder.path);
     return true;
   }
@@ -346,5 +356,8 @@ async function renameNew(from: string, to: string, wanted: string): Promise<void
     if (await lstat(to).catch(() => null)) throw failure('STORED_IMAGE_EXISTS', { name: wanted }, error);
     return rename(from, to);
   }
-  await unlink(from);
+  await unlink(from).catch(async (error: unknown) => {
+    await rm(to, { force: true });
+    throw error;
+  });
 }

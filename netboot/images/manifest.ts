@@ -62,9 +62,20 @@ export class ManifestFile {
     }
   }
 
-  /** Puts `bytes` in its place. Rejects with CATALOG_INVALID, and then nothing has changed. */
+  /**
+   * Puts `bytes` that somebody sent in its place. Rejects with CATALOG_INVALID, and then nothing has changed. What
+   * lies on this machine only a manifest may name that was written on this machine: whoever may send one could read
+   * every file that the appliance can.
+   */
   async replace(bytes: Buffer): Promise<Manifest> {
     const entries = this.#parse(bytes);
+    for (const entry of entries) {
+      if (this.originOf(entry).kind === 'http') continue;
+      const name = JSON.stringify(entry.name);
+      throw this.#invalid(
+        `the src of ${name} is a file; a manifest that is sent names http or https addresses`,
+      );
+    }
     const partial = `${this.path}.partial`;
     const file = await open(partial, 'w', 0o644);
     try {

@@ -9,7 +9,7 @@ const longestBytes = 255;
  */
 export function isPlainName(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are refused
-  if (name === '' || name.startsWith('.') || /[/\\\x00-\x1f\x7f]/.test(name)) return false;
+  if (name === '' || name.startsWith('.') || /[/\\\x00-\x1f\x7f-\x9f]/.test(name)) return false;
   return name.isWellFormed() && Buffer.byteLength(name) <= longestBytes;
 }
 

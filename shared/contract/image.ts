@@ -212,6 +212,8 @@ export const imageOperations = operations({
     path: '/catalog/manifest',
     access: 'operate',
     summary: 'Put a manifest (TOML) in the place of the one that is here',
+    description:
+      'Each `src` is an http or https address: files of the appliance are named by the manifest on its disk.',
     body: { kind: 'raw' },
     replies: {
       200: {
