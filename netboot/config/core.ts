@@ -36,7 +36,12 @@ export const coreSettings = {
     true,
     'Accept POST /pxe/MAC/done without a token from the address that last fetched the script of that machine.',
   ),
-  ticketSeconds: count(4 * 3600, [60, 7 * day], 'SECONDS', 'How long the token of one boot is good.'),
+  ticketSeconds: count(
+    4 * 3600,
+    [60, 7 * day],
+    'SECONDS',
+    'How long the token of one boot is good after it was last used.',
+  ),
   ticketAddress: flag(true, "Accept a boot's token only from the address that fetched its script."),
   loopBoots: count(
     5,

@@ -27,7 +27,7 @@ session has all. Requests that a page of another site causes (\`Origin\`, \`Sec-
 Machines on the wire have no secret before they boot, so what they ask first is open. When the script of a machine is
 rendered, a ticket is made for that MAC, that address and that boot; the script names an address that works once, and from
 it the machine loads a tiny second initrd with the token. The live system shows the token with everything it says. The
-token is never on the kernel command line, is kept as a hash, ends with the next netboot or after \`ticket_seconds\`, and
+token is never on the kernel command line, is kept as a hash, ends with the next netboot or \`ticket_seconds\` after its last use, and
 counts only from the address that fetched the script.
 
 This keeps other machines, browsers and late guests out. It does not keep out whoever owns the wire first: a machine that

@@ -125,6 +125,25 @@ test('a ticket is good only for the address that fetched the script, and only fo
   assert.equal((await appliance.ask(`/pxe/${mac}/plan`, from('10.0.0.5', token))).status, 401);
 });
 
+test('a live system that goes on telling keeps its token, however long the disk takes', async (context) => {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  const appliance = await startTestAppliance(context, {
+    clock: () => now,
+    config: { ticketSeconds: 600 },
+  });
+  installLive(appliance.stateDir);
+  await putMachine(appliance, mac, { image_sha256: image, boot_policy: 'flash-once' });
+  const live = await bootLive(appliance, mac);
+  const { id } = await live.plan();
+  for (let times = 1; times <= 5; times++) {
+    now += 400_000;
+    assert.equal((await live.ask('progress', progressOf(id, 'writing', times))).status, 204, `${times}`);
+  }
+  assert.equal((await live.ask('status', doneOf(id))).status, 204);
+  now += 601_000;
+  assert.equal((await live.ask('plan')).status, 401, 'one that is not used ends');
+});
+
 test('a new decision of the operator withdraws the running plan; the live system is given the new one', async (context) => {
   const appliance = await startTestAppliance(context);
   installLive(appliance.stateDir);

@@ -149,6 +149,7 @@ export class Boots {
     return this.#needs.database.write(() => {
       const at = this.#needs.clock();
       const record = this.#known(mac);
+      this.#tickets.prolong(mac, at);
       const decided = this.#decided(record, at);
       const { id, kind } = decided;
       if (kind !== 'exit') {
@@ -183,8 +184,10 @@ export class Boots {
   /** False when the plan is no longer the one. */
   progress(mac: string, progress: Progress, address: string): Promise<boolean> {
     return this.#needs.database.write(() => {
+      const at = this.#needs.clock();
       const record = this.#known(mac);
-      const life = progressed(record.life, progress, this.#needs.clock());
+      this.#tickets.prolong(mac, at);
+      const life = progressed(record.life, progress, at);
       if (life === null) return false;
       this.#machines.move(record, life, { actor: 'pxe-client', address });
       return true;

@@ -7,7 +7,7 @@ import { hash, randomBytes } from 'node:crypto';
 import type { Database } from '../store/database.ts';
 
 export interface TicketRules {
-  /** Milliseconds that a ticket is good. */
+  /** Milliseconds that a ticket is good since it was last used: a large disk takes longer than any fixed time. */
   readonly lifetime: number;
   /** Whether it is good only for the address that fetched the script. */
   readonly bindsAddress: boolean;
@@ -61,6 +61,13 @@ export class Tickets {
     if (!row || row.token === null || row.token !== hash('sha256', token)) return 'unknown';
     if (at >= row.expiresAt) return 'expired';
     return this.#fits(row.address, address) ? 'good' : 'foreign';
+  }
+
+  /** Inside a write: the live system that holds the token was heard, so that it is good for a whole lifetime again. */
+  prolong(mac: string, at: number): void {
+    this.#database
+      .prepare('UPDATE tickets SET expires_at = ? WHERE mac = ? AND token IS NOT NULL')
+      .run(at + this.#rules.lifetime, mac);
   }
 
   /** Whether `address` fetched the script of the boot that runs on `mac`. */
