@@ -224,7 +224,9 @@ test(
     onLarger(16 * MiB, 16 * MiB, gpt, async (path) => {
       for (const kind of ['12', '16', '32'] as const) {
         await writeFile(path, Buffer.alloc(34 * MiB));
-        execFileSync('mkfs.vfat', ['-F', kind, '-s', { 12: '32', 16: '2', 32: '1' }[kind], path], { stdio: 'ignore' });
+        execFileSync('mkfs.vfat', ['-F', kind, '-s', { 12: '32', 16: '2', 32: '1' }[kind], path], {
+          stdio: 'ignore',
+        });
         // Some systems write a plausible status into what is code here.
         const file = await open(path, 'r+');
         await file.write(Buffer.from([0x80, 1, 1, 0, 0x0c, 1, 1, 1, 1, 0, 0, 0, 9, 0, 0, 0]), 0, 16, 446);
