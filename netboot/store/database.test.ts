@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { Failure } from '../../shared/failure.ts';
 import { until } from '../testing/files.ts';
 import { temporaryDirectory } from '../testing.ts';
-import { databasePath, openDatabase } from './database.ts';
+import { applicationId, databasePath, openDatabase } from './database.ts';
 import { type Copied, type Disk, FileDisk } from './disk.ts';
 import type { Migration } from './migration.ts';
 import { migrations } from './migrations/index.ts';
@@ -247,6 +247,28 @@ test('a newer database, another program’s, and no database at all are refused 
   assert.throws(() => openDatabase('/dev/null/nowhere'), failsWith('STATE_UNUSABLE'));
   assert.ok(existsSync(databasePath(foreign)));
   assert.equal(readdirSync(folder).includes('backups'), false);
+});
+
+test('a database of other pages gets ours, with its rows; where there is no room for that it is used as it is', (context) => {
+  const pages = (database: ReturnType<typeof openDatabase>) =>
+    database.connection.prepare('PRAGMA page_size').get()?.page_size;
+  const folder = temporaryDirectory(context);
+  const old = new DatabaseSync(databasePath(folder));
+  old.exec('PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; CREATE TABLE a (x INTEGER) STRICT');
+  old.exec('INSERT INTO a VALUES (7); PRAGMA user_version = 1');
+  old.exec(`PRAGMA application_id = ${applicationId}`);
+  // Whoever reads meanwhile keeps the journal in use.
+  const reader = new DatabaseSync(databasePath(folder), { readOnly: true });
+  reader.exec('BEGIN; SELECT * FROM a');
+  old.close();
+  const busy = openDatabase(folder, [first]);
+  assert.deepEqual([pages(busy), busy.prepare('SELECT x FROM a').get()?.x], [4096, 7]);
+  reader.close();
+  busy.close();
+  const now = openDatabase(folder, [first]);
+  assert.deepEqual([pages(now), now.prepare('SELECT x FROM a').get()?.x], [8192, 7]);
+  assert.equal(now.prepare('PRAGMA journal_mode').get()?.journal_mode, 'wal');
+  now.close();
 });
 
 test('migrations are numbered in their order and named once', () => {
