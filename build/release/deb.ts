@@ -65,6 +65,9 @@ async function layService(tree: string): Promise<void> {
   await cp(join(recipe, 'bty.toml'), join(tree, 'etc', 'bty', 'bty.toml'));
 }
 
+/** What `bty-web` sends to machines: iPXE, and for PCs with UEFI a loader that it builds from GRUB. */
+const sent = { x64: 'ipxe, grub-common, grub-efi-amd64-bin', arm64: 'ipxe' } as const;
+
 /** Node.js asks for a C library of 2.28; lsblk is in util-linux. */
 const describe = (architecture: Architecture, kibibytes: number): string => `Package: bty-tools
 Version: ${version}
@@ -72,7 +75,7 @@ Architecture: ${debianName(architecture)}
 Maintainer: bty
 Installed-Size: ${kibibytes}
 Depends: libc6 (>= 2.28), libgcc-s1, libstdc++6, util-linux, passwd
-Recommends: ca-certificates
+Recommends: ca-certificates, ${sent[architecture]}
 Conflicts: bty
 Replaces: bty
 Section: admin
