@@ -57,10 +57,15 @@ export function Addresses() {
                     </td>
                     <td data-name={t('lab.common.state')}>{t(`lab.boot.leaseStates.${state}`)}</td>
                     <td data-name={t('lab.boot.expires')}>
-                      <Time at={expires} style="short" />
+                      {/* What was ended is kept for the machine that had it, without an end. */}
+                      <Time
+                        at={expires > 0 ? expires : null}
+                        style="short"
+                        otherwise={t('lab.common.none')}
+                      />
                     </td>
                     <td>
-                      {operates ? (
+                      {operates && state !== 'released' ? (
                         <Asked
                           title={t('lab.boot.forgetTitle', { address })}
                           text={t('lab.boot.forgetText', { mac: mac ?? t('lab.common.unknown') })}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { barriers } from './axe.ts';
+import { enter, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { noise } from './sample.ts';
+
+const skip = whyNoBrowser();
+const mac = '52:54:00:00:00:01';
+const macOf = (index: number) =>
+  `52:54:00:00:${(index >> 8).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`;
+
+test('nothing is ended, taken back or replaced by one click, and what is refused is said where it was asked', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  const question = page.getByRole('alertdialog');
+  /** Presses what ends it: asked, left alone, asked again, done. */
+  const end = async (name: string, act: string) => {
+    const button = page.getByRole('button', { name, exact: true });
+    await button.click();
+    await question.getByRole('button', { name: 'Cancel' }).click();
+    await question.waitFor({ state: 'detached' });
+    await button.click();
+    await question.getByRole('button', { name: act, exact: true }).click();
+    await button.waitFor({ state: 'detached' });
+  };
+  const reservations = Array.from({ length: 130 }, (_, index) => ({
+    mac: macOf(index + 1),
+    address: `10.9.${index >> 6}.${1 + (index & 63)}`,
+  }));
+  const since = Date.now();
+  const lease = {
+    ...{ address: '10.9.9.9', state: 'bound', key: 'x', mac, uuid: null, hostName: null },
+    ...{ vendorClass: null, interface: 'lab0', since, expires: since + 3_600_000 },
+  };
+  await lab.ask('POST', '/dhcp/leases', { leases: [lease], reservations });
+  await enter(page, lab, '/ui/boot');
+  await end('End the lease of 10.9.9.9', 'End');
+  // All of them can be reached, however few leases there are.
+  await page.getByText('10.9.1.36').waitFor();
+  assert.equal(await page.getByText('10.9.2.2').count(), 0);
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await page.getByText('10.9.2.2').waitFor();
+  await end(`End the reservation of ${macOf(1)}`, 'End');
+
+  await page.getByRole('button', { name: 'Reserve…' }).click();
+  const sheet = page.getByRole('dialog', { name: 'Reserve an address' });
+  await sheet.getByLabel('MAC address').fill('52:54:00:00:99:99');
+  await sheet.getByLabel('Address', { exact: true }).fill('10.9.0.2');
+  // Enter does what the button says.
+  await page.keyboard.press('Enter');
+  await sheet
+    .getByRole('alert')
+    .getByText(/10\.9\.0\.2/)
+    .waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await sheet.getByLabel('Address', { exact: true }).fill('10.9.77.77');
+  await page.keyboard.press('Enter');
+  await sheet.waitFor({ state: 'detached' });
+
+  await lab.ask('POST', '/access/tokens', { name: 'script', scope: 'read', expires_in_days: null });
+  await page.goto(`${lab.url}/ui/settings`);
+  await end('Take back the token script', 'Take back');
+  // Keys of the pages do not go behind a question.
+  await page.getByRole('button', { name: 'End all…' }).click();
+  await question.waitFor();
+  await page.keyboard.press('g');
+  await page.keyboard.press('t');
+  assert.equal(new URL(page.url()).pathname, '/ui/settings');
+  await question.getByRole('button', { name: 'Cancel' }).click();
+  await page.keyboard.press('g');
+  await page.keyboard.press('t');
+  await page.getByRole('heading', { level: 1, name: 'Tasks' }).waitFor();
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('an image of a name that is taken is replaced only after a question, typed where machines have it', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await enter(page, lab, '/ui/images');
+  const choose = page.locator('input[type=file]').first();
+  const file = (name: string, seed: number) => ({
+    name,
+    mimeType: 'application/octet-stream',
+    buffer: Buffer.from(noise(5000, seed)),
+  });
+  await choose.setInputFiles([file('a.img', 1), file('b.img', 2), file('c.img', 3)]);
+  await page.getByRole('button', { name: 'Verify: c.img' }).waitFor();
+  await page.getByRole('button', { name: 'Verify: a.img' }).waitFor();
+  const digests = async () => {
+    const all = (await lab.ask('GET', '/images')) as readonly { name: string; sha256: string | null }[];
+    return new Map(all.map(({ name, sha256 }) => [name, sha256]));
+  };
+  const before = await digests();
+  await lab.ask('PUT', `/machines/${mac}`, { image_sha256: before.get('a.img') });
+  await page.getByRole('link', { name: '1 machine' }).waitFor();
+  await choose.setInputFiles([file('a.img', 7), file('d.img', 8)]);
+  const question = page.getByRole('alertdialog', { name: 'Replace a.img?' });
+  await question.getByText('1 machine is bound to it').waitFor();
+  const replace = question.getByRole('button', { name: 'Replace' });
+  assert.equal(await replace.isDisabled(), true);
+  await question.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Verify: d.img' }).waitFor();
+  assert.equal((await digests()).get('a.img'), before.get('a.img'));
+  await choose.setInputFiles([file('a.img', 7)]);
+  await question.getByLabel('Type a.img to go on').fill('a.img');
+  await replace.click();
+  await page.getByText('a.img is uploaded.').first().waitFor();
+  assert.notEqual((await digests()).get('a.img'), before.get('a.img'));
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('names that would be programs, turn the direction of writing or do not end stay names on every page', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser, { viewport: { width: 360, height: 780 } });
+  const { page } = opened;
+  const program = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+  const turned = '\u202egnp.\u2066x';
+  const long = 'w'.repeat(255);
+  await lab.ask('PUT', `/machines/${mac}`, {
+    hostname: `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(60)}`,
+    labels: { program, turned, long, ['n'.repeat(63)]: 'x' },
+    notes: `${program}\n${turned}\n${'y'.repeat(9000)}`,
+    target_disk_serial: program,
+  });
+  await lab.ask('PUT', '/machines/52:54:00:00:00:02', { labels: { program } });
+  for (const [index, name] of [`${turned}.img`, `<b>bold<\u2215b>.img`, `${'z'.repeat(240)}.img`].entries())
+    await fetch(`${lab.url}/images/${encodeURIComponent(name)}`, {
+      method: 'PUT',
+      headers: { cookie: await lab.cookie() },
+      body: new Uint8Array(noise(2048, index + 1)),
+    });
+  await lab.ask('POST', '/catalog/entries', { image_url: `http://127.0.0.1:9/${'q'.repeat(200)}/<i>.img` });
+  await fetch(`${lab.url}/pxe/${mac}`);
+  await enter(page, lab);
+  const wrong: string[] = [];
+  for (const place of [
+    'dashboard',
+    'machines',
+    `machines/${mac}`,
+    'images',
+    'boot',
+    'tasks',
+    'events',
+    'settings',
+    'setup',
+  ]) {
+    await page.goto(`${lab.url}/ui/${place}`);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.waitForLoadState('networkidle', { timeout: 2000 }).catch(() => undefined);
+    const found = (await page.evaluate(`({
+      wide: Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth),
+      made: document.querySelectorAll('main img, main script, main b, main i').length,
+      title: document.title,
+    })`)) as { readonly wide: number; readonly made: number; readonly title: string };
+    if (found.wide > 360) wrong.push(`${place} is ${found.wide} pixels wide`);
+    if (found.made > 0) wrong.push(`${place} has elements that a name made`);
+    if (!/ · bty appliance$/.test(found.title)) wrong.push(`${place} is called ${found.title}`);
+  }
+  assert.deepEqual(wrong, []);
+  assert.deepEqual(opened.complaints, []);
+});
