@@ -17,8 +17,17 @@ export function parseAddress(text: string): Ipv4 | null {
   return address;
 }
 
+/** The last addresses that were formatted, by their last bits: one packet names the same few again and again. */
+const formatted = { addresses: new Float64Array(1024).fill(-1), texts: new Array<string>(1024).fill('') };
+
 export function formatAddress(address: Ipv4): string {
-  return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
+  const slot = address & 1023;
+  const known = formatted.texts[slot];
+  if (known !== undefined && formatted.addresses[slot] === address) return known;
+  const text = `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
+  formatted.addresses[slot] = address;
+  formatted.texts[slot] = text;
+  return text;
 }
 
 /** A block of addresses: `network` has no bit outside the prefix. */
@@ -63,10 +72,20 @@ export function isHost(block: Block, address: Ipv4): boolean {
 
 const octets = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-/** Hardware address as "52:54:00:12:34:56". */
-export function formatHardware(bytes: Uint8Array): string {
+const few = 32;
+
+/** The first `length` bytes as hexadecimal digits. For a few bytes a `Buffer` around them would cost several times more. */
+export function hexOf(bytes: Uint8Array, length = bytes.length): string {
+  if (length > few) return Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('hex');
   let text = '';
-  for (const byte of bytes) text += text === '' ? (octets[byte] ?? '') : `:${octets[byte]}`;
+  for (let at = 0; at < length; at++) text += octets[bytes[at] ?? 0];
+  return text;
+}
+
+/** Hardware address of `length` bytes as "52:54:00:12:34:56". */
+export function formatHardware(bytes: Uint8Array, length = bytes.length): string {
+  let text = length > 0 ? (octets[bytes[0] ?? 0] ?? '') : '';
+  for (let at = 1; at < length; at++) text += `:${octets[bytes[at] ?? 0]}`;
   return text;
 }
 

@@ -188,8 +188,7 @@ export class Book implements LeaseView {
   }
 
   private shelf(subnet: Subnet): Shelf {
-    const pools = subnet.pools.map(([first, last]) => `${first}-${last}`);
-    const name = pools.join(',');
+    const name = nameOf(subnet);
     const found = this.shelves.get(name);
     // Renewals leave stale entries behind; far more of them than leases are swept away at once.
     if (found && found.ended.size <= 2 * this.byAddress.size + 4096) return found;
@@ -263,6 +262,17 @@ export class Book implements LeaseView {
     for (const address of waiting) ended.push(this.byAddress.get(address)?.expires ?? 0, address);
     return found;
   }
+}
+
+const names = new WeakMap<Subnet, string>();
+
+/** Settings that are read again make new subnets of the same pools. */
+function nameOf(subnet: Subnet): string {
+  const known = names.get(subnet);
+  if (known !== undefined) return known;
+  const name = subnet.pools.map(([first, last]) => `${first}-${last}`).join(',');
+  names.set(subnet, name);
+  return name;
 }
 
 function inPools(subnet: Subnet, address: Ipv4): boolean {

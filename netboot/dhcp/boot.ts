@@ -2,7 +2,7 @@
 import { formatAddress, type Ipv4 } from './address.ts';
 import { bootFileOf, type Flavor } from './architecture.ts';
 import type { Client } from './client.ts';
-import type { BootPolicy, MachineMemory, Reason } from './situation.ts';
+import type { BootPolicy, Reason, Situation } from './situation.ts';
 
 export type BootChoice =
   /** Nothing to boot for this client. */
@@ -29,11 +29,12 @@ const reason = (rule: string, text: string): Reason => ({ rule, text });
 /** `server`: our address as the client sees it. */
 export function chooseBoot(
   client: Client,
-  policy: BootPolicy,
-  memory: MachineMemory,
+  situation: Pick<Situation, 'boot' | 'recall' | 'now'>,
   server: Ipv4,
-  now: number,
 ): BootChoice {
+  if (client.kind === 'plain') return notAsked;
+  const { boot: policy, now } = situation;
+  const memory = situation.recall();
   const host = formatAddress(server);
   const base = policy.httpPort === 80 ? `http://${host}` : `http://${host}:${policy.httpPort}`;
   const script = (why: Reason): BootChoice => ({
@@ -41,9 +42,6 @@ export function chooseBoot(
     url: `${base}${policy.scriptPath}`,
     reasons: [why],
   });
-  if (client.kind === 'plain') {
-    return none(reason('no-boot', 'the client does not ask to boot (no option 60 of PXE or HTTP boot)'));
-  }
   const { ipxe } = client;
   if (ipxe?.ours) return script(reason('ipxe-ours', 'user class "bty": our own script asks again'));
   if (ipxe?.capable) {
@@ -59,6 +57,10 @@ export function chooseBoot(
   }
   return chooseFile(client, policy, { base, host });
 }
+
+const notAsked = none(
+  reason('no-boot', 'the client does not ask to boot (no option 60 of PXE or HTTP boot)'),
+);
 
 function none(...reasons: readonly Reason[]): BootChoice {
   return { kind: 'none', reasons, loop: false };

@@ -76,20 +76,25 @@ function hostNameOf(packet: Packet): string | null {
   return text !== null && /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(text) ? text : null;
 }
 
+/** Hardware type and address, for what is kept of a client. */
+export function hardwareKeyOf({ htype, hlen, chaddr }: Packet): string {
+  return `${htype}/${hexOf(chaddr, hlen)}`;
+}
+
 export function identify(packet: Packet): Client {
   const userClasses = userClassesIn(packet.options);
   const vendorClass = textIn(packet.options, Option.vendorClass);
   const codes = architecturesIn(packet.options);
   // Option 60 carries the code too, and some firmware sends only that.
-  const told = /^(?:PXE|HTTP)Client:Arch:(\d{5})/.exec(vendorClass ?? '')?.[1];
-  const architecture = bestArchitecture(codes.length > 0 || told === undefined ? codes : [Number(told)]);
+  const told = vendorClass === null ? null : /^(?:PXE|HTTP)Client:Arch:(\d{5})/.exec(vendorClass)?.[1];
+  const architecture = bestArchitecture(codes.length > 0 || !told ? codes : [Number(told)]);
   const ipxe = ipxeOf(packet, userClasses, architecture);
-  const hardware = packet.chaddr.subarray(0, packet.hlen);
+  const { chaddr } = packet;
   const identifier = packet.options.get(Option.clientIdentifier);
   return {
     kind: kindOf(vendorClass, ipxe),
-    mac: packet.htype === ethernet && packet.hlen === 6 ? formatHardware(hardware) : null,
-    hardwareKey: `${packet.htype}/${hexOf(hardware)}`,
+    mac: packet.htype === ethernet && packet.hlen === 6 ? formatHardware(chaddr, 6) : null,
+    hardwareKey: hardwareKeyOf(packet),
     identifierKey: identifier === undefined || identifier.length === 0 ? null : `id/${hexOf(identifier)}`,
     uuid: machineIn(packet.options),
     vendorClass,
@@ -102,6 +107,13 @@ export function identify(packet: Packet): Client {
 
 /** What a lease belongs to: the network card, since its address is what all stages of one boot share. */
 export function leaseKey(client: Client, by: 'hardware' | 'identifier'): string | null {
-  const hardware = /^\d+\/$|^\d+\/0+$/.test(client.hardwareKey) ? null : client.hardwareKey;
+  const hardware = isBlank(client.hardwareKey) ? null : client.hardwareKey;
   return by === 'hardware' ? (hardware ?? client.identifierKey) : (client.identifierKey ?? hardware);
+}
+
+/** No bytes, or zeros alone. */
+function isBlank(hardwareKey: string): boolean {
+  for (let at = hardwareKey.indexOf('/') + 1; at < hardwareKey.length; at++)
+    if (hardwareKey[at] !== '0') return false;
+  return true;
 }

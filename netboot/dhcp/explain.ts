@@ -81,7 +81,7 @@ export function explain(question: DhcpQuestion, world: World): DhcpExplanation[]
         unicast: question.message === '4011',
         leases,
         boot,
-        memory: known,
+        recall: () => known,
       });
       const { reply } = decision;
       const sent = reply && parse(encode(reply.packet, reply).bytes);

@@ -1,5 +1,7 @@
 /** DHCP options by number (RFC 2132 and the documents named), and the values inside them. */
-import { formatAddress, formatHardware, type Ipv4 } from './address.ts';
+import { formatAddress, formatHardware, hexOf, type Ipv4 } from './address.ts';
+
+export { hexOf };
 
 export const Option = {
   subnetMask: 1,
@@ -97,14 +99,12 @@ export function printable(value: Uint8Array): string {
   return text.replace(/[^\x20-\x7e]/g, '?');
 }
 
-export function hexOf(value: Uint8Array): string {
-  return buffer(value).toString('hex');
-}
+const nothing: ReadonlyMap<number, Uint8Array> = new Map();
 
 /** Suboptions of 43, 82 or 175. What passes the end is left out; so is what follows an end mark in option 43. */
 export function suboptions(value: Uint8Array | undefined, code: number): ReadonlyMap<number, Uint8Array> {
+  if (value === undefined) return nothing;
   const found = new Map<number, Uint8Array>();
-  if (value === undefined) return found;
   const marked = code === Option.vendorSpecific;
   for (let at = 0; at < value.length; ) {
     const sub = value[at++] ?? 0;
@@ -156,23 +156,31 @@ const unknownMachines = new Set([
 export function machineIn(options: Options): string | null {
   const value = options.get(Option.machineIdentifier);
   if (value?.length !== 17 || value[0] !== 0) return null;
-  const bytes = buffer(value.subarray(1));
-  const swapped = Buffer.concat([
-    Buffer.from(bytes.subarray(0, 4)).reverse(),
-    Buffer.from(bytes.subarray(4, 6)).reverse(),
-    Buffer.from(bytes.subarray(6, 8)).reverse(),
-    bytes.subarray(8),
-  ]);
-  const text = (all: Buffer) =>
-    all.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-  return unknownMachines.has(text(swapped)) || unknownMachines.has(text(bytes)) ? null : text(swapped);
+  const text = uuidText(value, smbiosOrder);
+  return unknownMachines.has(text) || unknownMachines.has(uuidText(value, wireOrder)) ? null : text;
+}
+
+const wireOrder = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+const smbiosOrder = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+
+/** `value` holds a type before the 16 bytes. */
+function uuidText(value: Uint8Array, order: readonly number[]): string {
+  const bytes = new Uint8Array(16);
+  for (const [at, from] of order.entries()) bytes[at] = value[from + 1] ?? 0;
+  const text = hexOf(bytes);
+  const parts = [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20)];
+  return `${parts.join('-')}-${text.slice(20)}`;
 }
 
 export function addressBytes(...addresses: readonly Ipv4[]): Uint8Array {
-  const bytes = Buffer.alloc(addresses.length * 4);
-  addresses.forEach((address, index) => {
-    bytes.writeUInt32BE(address, index * 4);
-  });
+  const bytes = new Uint8Array(addresses.length * 4);
+  let at = 0;
+  for (const address of addresses) {
+    bytes[at++] = address >>> 24;
+    bytes[at++] = address >>> 16;
+    bytes[at++] = address >>> 8;
+    bytes[at++] = address;
+  }
   return bytes;
 }
 

@@ -2,13 +2,14 @@
 import type { DhcpState } from '../../shared/contract/dhcp.ts';
 import type { Witness } from '../story/step.ts';
 import { formatAddress, formatHardware, holds, type Ipv4 } from './address.ts';
+import { hardwareKeyOf } from './client.ts';
 import { Conflicts, conflictText } from './conflict.ts';
 import { quarantine } from './full.ts';
 import type { Lease } from './lease.ts';
 import { LeftOut } from './leftout.ts';
 import { Link, type Received } from './link.ts';
 import { decide } from './offer.ts';
-import { byteIn, hexOf, MessageType, Option, textIn } from './option.ts';
+import { byteIn, MessageType, Option, textIn } from './option.ts';
 import { encode, type Packet, parse } from './packet.ts';
 import type { BootPolicy, Decision, Place, Reply, Situation } from './situation.ts';
 import type { Store } from './store.ts';
@@ -48,7 +49,7 @@ export interface PostOptions {
 const unasked = Symbol('unasked');
 
 function macOf(packet: Packet): string | null {
-  return packet.htype === 1 && packet.hlen === 6 ? formatHardware(packet.chaddr.subarray(0, 6)) : null;
+  return packet.htype === 1 && packet.hlen === 6 ? formatHardware(packet.chaddr, 6) : null;
 }
 
 /** Leases that wait for the disk; beyond it new clients wait for their next try, so that known ones are served. */
@@ -72,6 +73,7 @@ export class Post {
   private readonly conflicts: Conflicts;
   private readonly own: readonly Ipv4[];
   private readonly foreign = new Map<string, number>();
+  private lastForeign: string | null = null;
   /** Numbers of our own DISCOVERs, which come back to us. */
   private readonly ownSearches: number[] = [];
   private readInTurn = 0;
@@ -130,6 +132,7 @@ export class Post {
     const before = this.foreign.get(server);
     this.foreign.delete(server);
     this.foreign.set(server, now);
+    this.lastForeign = server;
     if (this.foreign.size > 64) this.foreign.delete(this.foreign.keys().next().value ?? '');
     if (before !== undefined && now - before < anyVisitor) return;
     if (this.place.mode === 'full') {
@@ -187,7 +190,7 @@ export class Post {
     if (this.readInTurn++ === 0) setImmediate(() => this.endTurn());
     if (!this.overloaded) return false;
     if (byteIn(packet.options, Option.messageType) !== MessageType.discover) return false;
-    const hardware = `${packet.htype}/${hexOf(packet.chaddr.subarray(0, packet.hlen))}`;
+    const hardware = hardwareKeyOf(packet);
     if (this.options.store.book.ofClient(hardware) !== null) return false;
     if (!this.leftOut.add(hardware)) return false;
     this.shed++;
@@ -209,17 +212,10 @@ export class Post {
   private situation(packet: Packet, received: Received): Situation {
     const { store, boot, clock } = this.options;
     const now = clock();
-    const to = received.to;
-    return {
-      now,
-      place: this.place,
-      port: received.port,
-      from: received.from,
-      unicast: to === undefined ? null : to !== null,
-      leases: store.book,
-      boot: boot(),
-      memory: store.memory.view(macOf(packet), textIn(packet.options, Option.vendorClass), now),
-    };
+    const { to, port, from } = received;
+    const unicast = to === undefined ? null : to !== null;
+    const recall = () => store.memory.view(macOf(packet), textIn(packet.options, Option.vendorClass), now);
+    return { now, place: this.place, port, from, unicast, leases: store.book, boot: boot(), recall };
   }
 
   private serve(packet: Packet, received: Received, tries: number): void {
@@ -390,7 +386,7 @@ export class Post {
       to: { address: received.to ? formatAddress(received.to) : '255.255.255.255', port: received.port },
       payload: received.bytes,
     });
-    const news = stepsOf(packet, decision, situation, [...this.foreign.keys()].at(-1) ?? null);
+    const news = stepsOf(packet, decision, situation, this.lastForeign);
     const given = decision.reply?.packet.yiaddr ?? 0;
     const uses = given === 0 ? address : formatAddress(given);
     for (const step of news) witness.step({ at: situation.now, mac, address: uses, ...step });

@@ -64,12 +64,13 @@ function destination(answer: Answer): { address: Ipv4; port: number } {
   return { address: everyone, port: clientPort };
 }
 
-function asked(request: Packet): ReadonlySet<number> {
-  return new Set(request.options.get(Option.parameterList) ?? []);
+/** Whether the client asks for option `code`. */
+function wants(request: Packet, code: number): boolean {
+  return request.options.get(Option.parameterList)?.includes(code) ?? false;
 }
 
 function addNetwork(options: Map<number, Uint8Array>, answer: Answer, { subnet, lease, hostName }: Network) {
-  const wants = asked(answer.request);
+  const { request } = answer;
   if (lease !== null) {
     options.set(Option.leaseTime, longBytes(lease));
     options.set(Option.renewalTime, longBytes(Math.floor(lease / 2)));
@@ -78,7 +79,7 @@ function addNetwork(options: Map<number, Uint8Array>, answer: Answer, { subnet, 
   options.set(Option.subnetMask, addressBytes(maskOf(subnet.block.prefix)));
   const [router] = subnet.routers;
   // RFC 3442: who gets option 121 ignores option 3, so the default route is in it as well.
-  if (wants.has(Option.classlessRoutes) && subnet.routes.length > 0) {
+  if (wants(request, Option.classlessRoutes) && subnet.routes.length > 0) {
     const byRouter = router === undefined ? [] : [{ network: 0, prefix: 0, gateway: router }];
     options.set(Option.classlessRoutes, routeBytes([...subnet.routes, ...byRouter]));
   }
@@ -87,10 +88,10 @@ function addNetwork(options: Map<number, Uint8Array>, answer: Answer, { subnet, 
     options.set(Option.domainNameServer, addressBytes(...subnet.nameServers));
   }
   if (subnet.domain !== null) options.set(Option.domainName, textBytes(subnet.domain));
-  if (wants.has(Option.broadcastAddress)) {
+  if (wants(request, Option.broadcastAddress)) {
     options.set(Option.broadcastAddress, addressBytes(broadcastOf(subnet.block)));
   }
-  if (wants.has(Option.ntpServers) && subnet.timeServers.length > 0) {
+  if (wants(request, Option.ntpServers) && subnet.timeServers.length > 0) {
     options.set(Option.ntpServers, addressBytes(...subnet.timeServers));
   }
   if (hostName !== null) options.set(Option.hostName, textBytes(hostName));
@@ -115,7 +116,6 @@ function vendorSpecific(request: Packet, control: boolean): Uint8Array | null {
 function addBoot(options: Map<number, Uint8Array>, answer: Answer, target: string): { file: string } {
   const { request, client, form, server } = answer;
   const shape = shapes[form];
-  const wants = asked(request);
   options.set(Option.vendorClass, textBytes(client.kind === 'http' ? 'HTTPClient' : 'PXEClient'));
   const machine = request.options.get(Option.machineIdentifier);
   if (machine !== undefined) options.set(Option.machineIdentifier, machine);
@@ -123,10 +123,10 @@ function addBoot(options: Map<number, Uint8Array>, answer: Answer, target: strin
   if (special !== null) options.set(Option.vendorSpecific, special);
   const inHeader = shape.header && target.length <= longestFile;
   const inOptions = shape.options === 'always' || !inHeader;
-  if (client.kind !== 'http' && (inOptions || wants.has(Option.tftpServerName))) {
+  if (client.kind !== 'http' && (inOptions || wants(request, Option.tftpServerName))) {
     options.set(Option.tftpServerName, textBytes(formatAddress(server)));
   }
-  if (inOptions || wants.has(Option.bootFileName)) options.set(Option.bootFileName, textBytes(target));
+  if (inOptions || wants(request, Option.bootFileName)) options.set(Option.bootFileName, textBytes(target));
   // With an address from us iPXE need not wait two seconds for a proxy.
   if (client.ipxe && answer.network) options.set(Option.ipxe, Uint8Array.of(0xb0, 1, 1));
   return { file: inHeader ? target : '' };

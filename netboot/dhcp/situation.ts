@@ -77,7 +77,8 @@ export interface Situation {
   readonly unicast: boolean | null;
   readonly leases: LeaseView;
   readonly boot: BootPolicy;
-  readonly memory: MachineMemory;
+  /** What is remembered of the client; most boot nothing, and then nobody asks. */
+  readonly recall: () => MachineMemory;
 }
 
 export interface Reason {

@@ -75,7 +75,7 @@ export class World {
       unicast: false,
       leases: this.book,
       boot: this.boot,
-      memory: this.memory.view(macOf(packet), classOf(packet), this.now),
+      recall: () => this.memory.view(macOf(packet), classOf(packet), this.now),
       ...more,
     });
     for (const change of decision.changes) {

@@ -41,8 +41,7 @@ export class Thought {
   /** What the client boots, and the form that says so; a DISCOVER moves the ladder, other messages stay on it. */
   boot(mode: 'proxy' | 'full', server: Ipv4, moves: boolean): { choice: BootChoice; form: ReplyForm } {
     const { client, situation, packet } = this;
-    const { boot, memory, now } = situation;
-    const choice = chooseBoot(client, boot, memory, server, now);
+    const choice = chooseBoot(client, situation, server);
     this.reasons.push(...choice.reasons);
     if (choice.kind === 'none') {
       if (choice.loop) this.alarm = { kind: 'boot-loop', text: choice.reasons.at(-1)?.text ?? '' };
@@ -51,6 +50,7 @@ export class Thought {
     if (choice.kind === 'file' && choice.chained && client.mac !== null) {
       this.changes.push({ kind: 'chained', mac: client.mac });
     }
+    const { boot, now } = situation;
     const firmware = client.kind === 'http' ? 'http' : (client.architecture?.firmware ?? 'other');
     const forms = ladderOf(mode, firmware);
     const set = boot.overrideFor(client);
@@ -60,6 +60,7 @@ export class Thought {
     }
     // iPXE reads every form and asks twice before it takes an offer, so it climbs no ladder.
     if (client.ipxe || client.mac === null) return { choice, form: forms[0] ?? 'address-only' };
+    const memory = situation.recall();
     const ladder = { name: `${mode}/${firmware}`, forms };
     if (!moves && memory.attempt?.ladder === ladder.name) {
       return { choice, form: memory.attempt.form };
