@@ -158,6 +158,8 @@ export class Keeper {
         break;
       case 'add-target':
         if (!this.#job?.mayAddTargets) this.#break('a disk to be added to a job that takes none');
+        else if (command.target.kind === 'disk' && command.target.allowSystemDisk)
+          this.#break('a system disk to be added');
         else if (++this.#targets > mostTargets) this.#break(`more than ${mostTargets} disks`);
         else this.#adding = this.#adding.then(() => this.#add(command.target));
         break;

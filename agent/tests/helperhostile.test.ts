@@ -41,6 +41,8 @@ interface Attack {
   readonly leaves?: boolean;
 }
 
+/** As deep as a line can be. */
+const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`;
 const line = (value: unknown): string => `${JSON.stringify(value)}\n`;
 /** The proper job but for `more`. */
 const job = (nonce: string, disk: string, more: object = {}): string =>
@@ -78,6 +80,24 @@ const attacks: readonly Attack[] = [
   {
     name: 'a disk to a job that takes none',
     says: (n, d) => [job(n, d) + line({ kind: 'add-target', target: listed(d) })],
+    refusal: 'HELPER_PROTOCOL',
+  },
+  {
+    name: 'a system disk to be added',
+    says: (n, d) => [
+      job(n, d, { mayAddTargets: true }) +
+        line({ kind: 'add-target', target: listed(d, { allowSystemDisk: true }) }),
+    ],
+    refusal: 'HELPER_PROTOCOL',
+  },
+  {
+    name: 'a version that is nested without end',
+    says: () => [`{"kind":"job","version":${deep}}\n`],
+    refusal: 'HELPER_PROTOCOL',
+  },
+  {
+    name: 'a command that is nested without end',
+    says: (n, d) => [`${job(n, d)}{"kind":${deep}}\n`],
     refusal: 'HELPER_PROTOCOL',
   },
   { name: 'half a job', says: (n, d) => [job(n, d).slice(0, 100)], refusal: null, leaves: true },

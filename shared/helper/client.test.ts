@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { failure } from '../failure.ts';
+import { type FailureCode, type FailureDetails, failure } from '../failure.ts';
 import { Conversation, type JobWish } from './client.ts';
 import { pkexecFailure } from './elevation.ts';
 import { parseJob } from './protocol.ts';
@@ -66,6 +66,37 @@ test('a helper that ends too early, talks nonsense or out of order is told as th
   const other = new Conversation(wish);
   other.receive(bytes({ ...hello, version: 1 } as HelperReply));
   assert.match(other.ended('')?.message ?? '', /speaks version 1, this is version 2/);
+});
+
+test('what is nested without end, or said without end, is nonsense and nothing worse', () => {
+  const deep = `${'['.repeat(400_000)}${']'.repeat(400_000)}`;
+  const lines = [
+    `{"kind":"hello","version":${deep}}`,
+    `{"kind":${deep}}`,
+    `{"kind":"refused","scope":"job","target":null,"failure":{"code":"INTERNAL","message":"","advice":"","details":{"problem":${deep}}}}`,
+  ];
+  for (const line of lines) assert.equal(parseReply(line).kind, 'invalid', line.slice(0, 80));
+  const conversation = new Conversation(wish);
+  conversation.receive(bytes(hello, accepted));
+  const flood = bytes(...Array.from({ length: 100 }, () => notice));
+  for (let round = 0; round < 40; round++) conversation.receive(flood);
+  assert.equal(conversation.stage, 'broken');
+  assert.match(conversation.ended('')?.message ?? '', /more than it could have to say/);
+});
+
+/** What a detail of a failure may be: see `detail` of reply.ts. */
+type Flat = string | number | boolean | null | undefined | readonly (string | number)[];
+/** Failures with a detail that a reply would not carry. */
+type Odd = {
+  [Code in FailureCode]: {
+    [Key in keyof FailureDetails<Code>]-?: FailureDetails<Code>[Key] extends Flat ? never : Code;
+  }[keyof FailureDetails<Code>];
+}[FailureCode];
+
+test('every failure of the table crosses the pipe', () => {
+  // Checked by the compiler: it finds the codes that do not.
+  const odd: [Odd] extends [never] ? 'none' : Odd = 'none';
+  assert.equal(odd, 'none');
 });
 
 test('no bytes make the conversation throw', () => {

@@ -17,6 +17,9 @@ export type JobWish = Omit<HelperJob, 'kind' | 'version' | 'nonce'>;
  */
 export type Stage = 'starting' | 'asked' | 'running' | 'finished' | 'broken';
 
+/** Most replies that are kept in mind; progress is not. Whoever has more to say fills the app's memory. */
+const mostKept = 2000;
+
 /** What to do after something was received. */
 export interface Received {
   /** To be told to the rest of the app, in this order. */
@@ -33,6 +36,7 @@ export class Conversation {
   #stage: Stage = 'starting';
   #outcome: HelperOutcome | null = null;
   #problem: string | null = null;
+  #kept = 0;
 
   constructor(wish: JobWish) {
     this.#wish = wish;
@@ -99,6 +103,10 @@ export class Conversation {
       this.#break(`"${reply.kind}" out of order`);
       return 'wrong';
     }
+    if (isKept(reply) && ++this.#kept > mostKept) {
+      this.#break('more than it could have to say');
+      return 'wrong';
+    }
     switch (reply.kind) {
       case 'hello':
         this.#stage = 'asked';
@@ -122,4 +130,10 @@ export class Conversation {
     this.#stage = 'broken';
     this.#problem ??= problem;
   }
+}
+
+/** Whether a screen goes on showing it after the next reply. */
+function isKept(reply: HelperReply): boolean {
+  if (reply.kind === 'refused') return true;
+  return reply.kind === 'event' && (reply.event.kind === 'notice' || reply.event.kind === 'target-added');
 }

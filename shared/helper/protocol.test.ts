@@ -95,6 +95,7 @@ test('commands are taken as they were meant, and nothing else', () => {
     { kind: 'add-target' },
     { kind: 'toString' },
     { kind: 7 },
+    { kind: [[]] },
     {},
   ];
   for (const other of others) assert.equal(parseCommand(JSON.stringify(other)).kind, 'invalid');

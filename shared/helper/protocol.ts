@@ -178,7 +178,9 @@ function invalid(problem: string): { readonly kind: 'invalid'; readonly problem:
   return { kind: 'invalid', problem };
 }
 
-function shown(value: unknown): string {
+/** `value` in a few printable characters. What holds other values is not looked into: it may be nested without end. */
+export function shown(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
   return shownText(JSON.stringify(value) ?? 'nothing');
 }
 

@@ -2,7 +2,7 @@
 import { type Static, Type } from 'typebox';
 import type { FailureReport } from '../failure.ts';
 import type { FlashEvent } from '../flash/event.ts';
-import { fitting, mostTargets, type Parsed, protocolVersion, readObject } from './protocol.ts';
+import { fitting, mostTargets, type Parsed, protocolVersion, readObject, shown } from './protocol.ts';
 
 const strict = { additionalProperties: false } as const;
 const one = <const Words extends readonly string[]>(...words: Words) => Type.Enum(words);
@@ -12,14 +12,17 @@ const at = Type.Number();
 const target = Type.String();
 const phase = one('clearing', 'writing', 'flushing', 'verifying', 'settling');
 const outcome = one('done', 'failed', 'cancelled');
+/** Details of a failure are flat: whoever shows or passes them on need not fear how deep they go. */
+const plain = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]);
+const detail = Type.Union([plain, Type.Array(plain)]);
 const sized = Type.Object({ target, size: bytes }, strict);
 
 export const report = Type.Object(
   {
-    code: Type.String({ pattern: '^[A-Z][A-Z0-9_]*$' }),
+    code: Type.String({ pattern: '^[A-Z][A-Z0-9_]*$', maxLength: 64 }),
     message: Type.String(),
     advice: Type.String(),
-    details: Type.Record(Type.String(), Type.Unknown()),
+    details: Type.Unsafe<Readonly<Record<string, unknown>>>(Type.Record(Type.String(), detail)),
   },
   strict,
 );
@@ -160,7 +163,7 @@ export function parseReply(line: string): Parsed<HelperReply> {
   if (read.kind === 'invalid') return read;
   const { kind, version } = read.value;
   if (kind === 'hello' && version !== protocolVersion) {
-    const problem = `the helper speaks version ${JSON.stringify(version)?.slice(0, 20)}, this is version ${protocolVersion}`;
+    const problem = `the helper speaks version ${shown(version)}, this is version ${protocolVersion}`;
     return { kind: 'invalid', problem };
   }
   if (typeof kind !== 'string' || !Object.hasOwn(replies, kind))
