@@ -50,7 +50,8 @@ export class Batches {
   /** Throws FLASH_RUNNING. */
   start(image: AppImage, disks: readonly AppDisk[], request: FlashRequest): void {
     if (this.busy) throw failure('FLASH_RUNNING', {});
-    this.state = { id: ++this.#number, image, verify: request.verify, jobs: [] };
+    const { verify, allowCut } = request;
+    this.state = { id: ++this.#number, image, verify, allowCut, jobs: [] };
     this.#begin(disks, request);
   }
 
@@ -65,7 +66,8 @@ export class Batches {
     const joining = running ? disks.filter((disk) => disk.kind !== 'virtual' && !disk.system) : [];
     for (const disk of joining) if (running) this.#join(running.id, disk);
     const rest = disks.filter((disk) => !joining.includes(disk));
-    this.state = { ...(this.state ?? state), verify: request.verify };
+    const { verify, allowCut } = request;
+    this.state = { ...(this.state ?? state), verify, allowCut: allowCut || state.allowCut };
     this.#begin(rest, request);
   }
 

@@ -50,10 +50,15 @@ export class Desk {
   readonly #batches: Batches;
   readonly #manners = new Manners();
   readonly #programs: Programs;
+  readonly #stored = openStores(this.#data);
   #stores: Stores | null = null;
   #appliance: AppliancePart | null = null;
   #window: BrowserWindow | null = null;
+  /** What to open, until the page has asked for it. */
   #opening: Opening | null = null;
+  /** Whether the page follows what it is told. */
+  #greeted = false;
+  #begun: (() => void) | null = null;
   #leaving = false;
 
   constructor(folder: string, programs: Programs) {
@@ -70,22 +75,28 @@ export class Desk {
 
   /** Opens the window. */
   async begin(): Promise<void> {
-    const stores = await openStores(this.#data);
+    const stores = await this.#stored;
     this.#stores = stores;
     const window = makeWindow(this.#folder, stores.bounds.value);
     this.#window = window;
     const appliance = new AppliancePart(this.#programs.appliance, this.#data, stores.wish, window);
     this.#appliance = appliance;
     openDoor(window, { ...this.#operations(stores, appliance), ...this.#applianceOperations(appliance) });
-    this.#setMenu();
     window.on('close', (event) => this.#askBeforeClose(event));
     window.on('focus', () => window.flashFrame(false));
     window.on('resized', () => void stores.bounds.set(boundsOf(window)));
     window.on('closed', () => {
       this.#window = null;
     });
+    window.webContents.on('did-start-loading', () => {
+      this.#greeted = false;
+    });
     window.webContents.on('render-process-gone', (_event, { reason }) => {
       if (reason !== 'clean-exit' && !window.isDestroyed()) window.webContents.reload();
+    });
+    // What takes a while begins when the page has what it needs to draw itself.
+    await new Promise<void>((resolve) => {
+      this.#begun = resolve;
     });
     await this.#applySettings(stores.settings.value);
     this.#disks.start();
@@ -109,8 +120,8 @@ export class Desk {
   /** Opens an image that something outside of the window names. */
   open(opening: Opening | null): void {
     if (opening === null) return;
-    this.#opening = opening;
-    announce(this.#window, 'opening', opening);
+    if (this.#greeted) announce(this.#window, 'opening', opening);
+    else this.#opening = opening;
   }
 
   askBeforeQuit(event: Electron.Event): void {
@@ -152,16 +163,21 @@ export class Desk {
 
   #operations(stores: Stores, appliance: AppliancePart): Omit<Operations, keyof ApplianceOperations> {
     return {
-      hello: () => ({
-        about: this.#about(),
-        settings: stores.settings.value,
-        recent: stores.recent.value,
-        disks: this.#disks.news,
-        batch: this.#batches.state,
-        image: this.#images.chosen,
-        opening: this.#takeOpening(),
-        appliance: appliance.mode.state,
-      }),
+      hello: () => {
+        this.#greeted = true;
+        // Once the answer is on its way.
+        setImmediate(() => this.#begun?.());
+        return {
+          about: this.#about(),
+          settings: stores.settings.value,
+          recent: stores.recent.value,
+          disks: this.#disks.news,
+          batch: this.#batches.state,
+          image: this.#images.chosen,
+          opening: this.#takeOpening(),
+          appliance: appliance.mode.state,
+        };
+      },
       'settings.change': (patch) => this.#changeSettings(stores, patch),
       'settings.addCatalog': async () => {
         const path = await this.#browse('catalogs', ['toml']);
@@ -173,9 +189,10 @@ export class Desk {
       'image.inspect': async (choice) => {
         const image = await this.#images.inspect(choice);
         if (image.problem === null) {
-          await stores.recent.set(
-            remembered(stores.recent.value, { location: image.location, name: image.name }),
-          );
+          const { location, name } = image;
+          const { sha256 } = choice;
+          const newest = { location, name, ...(sha256 === undefined ? {} : { sha256 }) };
+          await stores.recent.set(remembered(stores.recent.value, newest));
           announce(this.#window, 'recent', stores.recent.value);
         }
         return image;

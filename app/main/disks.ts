@@ -12,7 +12,7 @@ const period = 1000;
  * asked for the list.
  */
 export class DiskWatch {
-  news: DiskNews = { disks: [], problem: null };
+  news: DiskNews = { disks: [], problem: null, looked: false };
   readonly #program: Program;
   readonly #tell: (news: DiskNews) => void;
   readonly #stop = new AbortController();
@@ -79,9 +79,10 @@ export class DiskWatch {
       return {
         disks: [...virtual, ...disks.filter(({ kind, size }) => kind !== 'loop' || size > 0)],
         problem: null,
+        looked: true,
       };
     } catch (error) {
-      return { disks: this.news.disks, problem: asFailure(error).report() };
+      return { disks: this.news.disks, problem: asFailure(error).report(), looked: true };
     }
   }
 }

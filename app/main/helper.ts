@@ -88,7 +88,9 @@ export class Helper {
     });
     // Whoever has ended reads no more: its end says why.
     child.stdin.on('error', () => {});
-    child.once('error', (error: NodeJS.ErrnoException) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      // One that runs as root cannot be ended by a signal of ours (EPERM): the end of its standard input tells it.
+      if (child.pid !== undefined) return;
       const { code, message } = error;
       this.#unstarted ??= failure(
         'PROGRAM_MISSING',

@@ -1,4 +1,5 @@
 import { dirname, isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Static, Type } from 'typebox';
 import { Check } from 'typebox/value';
 import type { CatalogEntryShown } from '../../shared/app/contract.ts';
@@ -95,7 +96,18 @@ function shown(entry: Static<typeof WireEntry>, catalog: string): readonly Catal
  */
 function resolved(src: string, catalog: string): string | null {
   if (/^https?:/i.test(src)) return src;
-  if (!/^https?:/i.test(catalog)) return isAbsolute(src) ? src : join(dirname(catalog), src);
+  if (!/^https?:/i.test(catalog)) return ownFile(src, catalog);
   const url = urlOf(src, catalog);
   return url !== null && /^https?:$/.test(url.protocol) ? url.href : null;
+}
+
+/** The file that `src` names in the catalog of this machine at `catalog`; null for addresses that are not read. */
+function ownFile(src: string, catalog: string): string | null {
+  // A letter alone before the colon is a drive of Windows.
+  if (!/^[a-z][a-z0-9+.-]+:/i.test(src)) return isAbsolute(src) ? src : join(dirname(catalog), src);
+  try {
+    return fileURLToPath(src);
+  } catch {
+    return null;
+  }
 }

@@ -112,7 +112,12 @@ test('a catalog of a server names no file of this machine', async () => {
     'https://e/x.img',
     'https://other/x.img',
   ]);
-  assert.equal((await locations('/c/catalog.toml'))[0], '/c/x.img');
+  assert.deepEqual(await locations('/c/catalog.toml'), [
+    '/c/x.img',
+    '/x.img',
+    '/etc/shadow',
+    'https://other/x.img',
+  ]);
 });
 
 test('what is stored survives, and what is broken is as if it were not there', async (context) => {

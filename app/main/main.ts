@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { app } from 'electron';
+import { app, session } from 'electron';
 import { Desk } from './desk.ts';
 import { openingOfLink, openingOfWords } from './opening.ts';
 import { confinePages, declareScheme, servePage } from './page.ts';
@@ -36,16 +36,17 @@ function begin(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => desk.abandon());
 
   confinePages((contents, address) => desk.mayGo(contents, address));
+  const opening = openingOfWords(words(process.argv), process.cwd());
   void app.whenReady().then(async () => {
-    const { session } = await import('electron');
     servePage(session.defaultSession, join(folder, 'renderer'));
-    desk.open(await openingOfWords(words(process.argv), process.cwd()));
+    desk.open(await opening);
     await desk.begin();
   });
 }
 
 declareScheme();
 app.setName('bty');
-if (app.isPackaged) app.setAsDefaultProtocolClient('bty');
+// On Linux the package's desktop entry says it, and the person may have chosen another program since.
+if (app.isPackaged && process.platform !== 'linux') app.setAsDefaultProtocolClient('bty');
 if (app.requestSingleInstanceLock()) begin();
 else app.quit();

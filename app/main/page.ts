@@ -68,6 +68,8 @@ export function servePage(session: Session, folder: string): void {
   });
   session.setPermissionRequestHandler((_contents, _permission, answer) => answer(false));
   session.setPermissionCheckHandler(() => false);
+  // Nothing that the page has is a file to be kept: what a person saves goes through the bridge.
+  session.on('will-download', (event) => event.preventDefault());
   session.setSpellCheckerEnabled(false);
 }
 

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react';
+import { lazy, Suspense, useEffect, useRef } from 'react';
 import { I18nProvider } from 'react-aria-components';
 import { useTranslation } from 'react-i18next';
 import { isBusy } from '../../shared/app/batch.ts';
@@ -6,29 +6,34 @@ import { BoltIcon, ClockIcon, CrossIcon, GearIcon, Mark, NetworkIcon } from './i
 import { IconButton } from './parts/Button.tsx';
 import { Failed } from './parts/Failed.tsx';
 import { Note } from './parts/Note.tsx';
-import { AddressSheet } from './screens/AddressSheet.tsx';
-import { AddSheet } from './screens/AddSheet.tsx';
-import { ApplianceScreen } from './screens/ApplianceScreen.tsx';
-import { CatalogSheet } from './screens/CatalogSheet.tsx';
 import { ChooseScreen } from './screens/ChooseScreen.tsx';
-import { ClosingSheet } from './screens/ClosingSheet.tsx';
-import { HistoryScreen } from './screens/HistoryScreen.tsx';
-import { LeavingSheet } from './screens/LeavingSheet.tsx';
-import { PasswordSheet } from './screens/PasswordSheet.tsx';
-import { ProgressScreen } from './screens/ProgressScreen.tsx';
-import { ResultScreen } from './screens/ResultScreen.tsx';
-import { SettingsScreen } from './screens/SettingsScreen.tsx';
-import { SystemSheet } from './screens/SystemSheet.tsx';
+import { DropVeil } from './screens/DropVeil.tsx';
 import { type Screen, useStore } from './store.ts';
+
+/** What is not seen at the start. It is fetched once the window stands, so that nobody waits for it later. */
+const later = () => import('./later.ts');
+const from = <Name extends keyof Awaited<ReturnType<typeof later>>>(name: Name) =>
+  lazy(async () => ({ default: (await later())[name] }));
+const ProgressScreen = from('ProgressScreen');
+const ResultScreen = from('ResultScreen');
+const ApplianceScreen = from('ApplianceScreen');
+const HistoryScreen = from('HistoryScreen');
+const SettingsScreen = from('SettingsScreen');
+const CurrentSheet = from('CurrentSheet');
 
 export function App() {
   const { i18n } = useTranslation();
+  useEffect(() => {
+    const idle = requestIdleCallback(() => void later());
+    return () => cancelIdleCallback(idle);
+  }, []);
   return (
     <I18nProvider locale={i18n.language}>
       <Header />
       <Trouble />
       <CurrentScreen />
-      <CurrentSheet />
+      <AnySheet />
+      <DropVeil />
     </I18nProvider>
   );
 }
@@ -110,34 +115,18 @@ function CurrentScreen() {
   return (
     <main ref={main} className={`main main-${shown}`} tabIndex={-1} aria-labelledby="screen-title">
       {shown === 'choose' && <ChooseScreen />}
-      {shown === 'progress' && batch && <ProgressScreen batch={batch} />}
-      {shown === 'result' && batch && <ResultScreen batch={batch} />}
-      {shown === 'appliance' && <ApplianceScreen />}
-      {shown === 'history' && <HistoryScreen />}
-      {shown === 'settings' && <SettingsScreen />}
+      <Suspense>
+        {shown === 'progress' && batch && <ProgressScreen batch={batch} />}
+        {shown === 'result' && batch && <ResultScreen batch={batch} />}
+        {shown === 'appliance' && <ApplianceScreen />}
+        {shown === 'history' && <HistoryScreen />}
+        {shown === 'settings' && <SettingsScreen />}
+      </Suspense>
     </main>
   );
 }
 
-function CurrentSheet() {
+function AnySheet() {
   const sheet = useStore((state) => state.sheet);
-  const batch = useStore((state) => state.batch);
-  switch (sheet) {
-    case 'address':
-      return <AddressSheet />;
-    case 'catalog':
-      return <CatalogSheet />;
-    case 'system':
-      return <SystemSheet />;
-    case 'closing':
-      return <ClosingSheet busy={isBusy(batch)} />;
-    case 'leaving':
-      return <LeavingSheet />;
-    case 'password':
-      return <PasswordSheet />;
-    case 'add':
-      return batch ? <AddSheet batch={batch} /> : null;
-    case null:
-      return null;
-  }
+  return <Suspense>{sheet === null ? null : <CurrentSheet sheet={sheet} />}</Suspense>;
 }

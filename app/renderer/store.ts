@@ -2,7 +2,7 @@ import { create } from 'zustand';
 import type { ApplianceState, Machines } from '../../shared/app/appliance.ts';
 import { type BatchState, type FlashRequest, isBusy, type Verify } from '../../shared/app/batch.ts';
 import type { About, DiskNews, Hello, Opening } from '../../shared/app/contract.ts';
-import { type AppDisk, isExternal, obstacle, preselected } from '../../shared/app/disk.ts';
+import { type AppDisk, isExternal, obstacle, preselected, sameDisk } from '../../shared/app/disk.ts';
 import { type AppImage, type ImageChoice, nameIn } from '../../shared/app/image.ts';
 import {
   defaultSettings,
@@ -11,7 +11,7 @@ import {
   type SettingsPatch,
 } from '../../shared/app/settings.ts';
 import { languageOf } from '../../shared/app/words.ts';
-import type { FailureReport } from '../../shared/failure.ts';
+import { type FailureReport, failure } from '../../shared/failure.ts';
 import { ask, bridge, Refusal } from './client.ts';
 import { speak } from './i18n.ts';
 
@@ -57,7 +57,7 @@ export const useStore = create<State>()(() => ({
   about: nowhere,
   settings: defaultSettings,
   recent: [],
-  disks: { disks: [], problem: null },
+  disks: { disks: [], problem: null, looked: false },
   batch: null,
   image: { kind: 'none' },
   picked: new Set<string>(),
@@ -88,9 +88,7 @@ export function follow(hello: Hello): void {
   door.on('appliance', (appliance) => setState({ appliance }));
   door.on('machines', (machines) => setState({ machines }));
   door.on('show', (screen) => setState({ screen }));
-  door.onDrop((location) => {
-    if (getState().batch === null) void choose({ location });
-  });
+  door.onDrop((location) => open({ location, by: 'file' }));
   if (hello.opening) open(hello.opening);
 }
 
@@ -142,7 +140,10 @@ function takeSettings(settings: Settings): void {
 
 function open({ location, by }: Opening): void {
   const { batch } = getState();
-  if (isBusy(batch)) return;
+  if (isBusy(batch)) {
+    setState({ failure: failure('FLASH_RUNNING', {}).report() });
+    return;
+  }
   if (batch !== null) void leave();
   setState({ screen: 'flash', sheet: null });
   void choose({ location }, by === 'link');
@@ -219,8 +220,5 @@ export function hasExternal(state: State): boolean {
 
 /** A disk again that was in a batch: the same one, wherever it is plugged in now. */
 export function again(disk: AppDisk, state: State): AppDisk | null {
-  const same = state.disks.disks.filter((known) => known.id === disk.id);
-  const bySerial = state.disks.disks.filter((known) => disk.serial !== null && known.serial === disk.serial);
-  const byPath = state.disks.disks.filter((known) => disk.serial === null && known.path === disk.path);
-  return same[0] ?? bySerial.find((known) => known.size === disk.size) ?? byPath[0] ?? null;
+  return sameDisk(disk, state.disks.disks);
 }

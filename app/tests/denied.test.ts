@@ -13,6 +13,7 @@ const skip = whyNoWindow() || (existsSync('/usr/bin/pkexec') ? false : 'needs pk
 const MiB = 1 << 20;
 /** The user that owns nothing (Debian policy, 9.2.2). */
 const nobody = 65_534;
+const words = ['setpriv', '--reuid', `${nobody}`, '--regid', `${nobody}`, '--clear-groups'];
 
 test('without permission nothing is written, and the window says why', { skip }, async (context) => {
   const folder = await folderFor(context);
@@ -21,7 +22,11 @@ test('without permission nothing is written, and the window says why', { skip },
   await using disk = await loopDisk(8 * MiB);
   const before = await digestOf(disk.path, disk.size);
   // A user whom no desktop asks: pkexec finds no agent, or no bus to look for one.
-  await using desk = await openApp({ settings: { allowLoops: true }, words: [image], uid: nobody });
+  await using desk = await openApp({
+    settings: { allowLoops: true },
+    words: [image],
+    user: { uid: nobody, words },
+  });
   const { page, app } = desk;
   await inspected(page, 'wish.img');
   await flash(page, disk.path);

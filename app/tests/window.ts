@@ -24,8 +24,8 @@ export interface OpenOptions {
   /** Keep what an app remembered before. */
   readonly data?: string;
   readonly environment?: NodeJS.ProcessEnv;
-  /** Runs as this user instead of as root. */
-  readonly uid?: number;
+  /** Runs as this user instead of as root: `words` come before the command that does so. */
+  readonly user?: { readonly uid: number; readonly words: readonly string[] };
 }
 
 /** The packed app on a screen of its own, with nothing remembered. Everything is gone when it is disposed of. */
@@ -34,7 +34,7 @@ export async function openApp(options: OpenOptions = {}): Promise<Opened> {
   const display = await startDisplay();
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'bty-app-')));
   await prepare(data, options.settings ?? {});
-  const program = options.uid === undefined ? executable : await asUser(executable, data, options.uid);
+  const program = options.user === undefined ? executable : await asUser(executable, data, options.user);
   const app = await launch(program, data, display, options).catch(async (error: unknown) => {
     await display[Symbol.asyncDispose]();
     throw error;
@@ -103,9 +103,13 @@ async function ready(
 }
 
 /** A program that becomes `uid` and then `executable`; `data` becomes that user's home. */
-async function asUser(executable: string, data: string, uid: number): Promise<string> {
+async function asUser(
+  executable: string,
+  data: string,
+  { uid, words }: NonNullable<OpenOptions['user']>,
+): Promise<string> {
   const wrapper = join(data, 'start');
-  const script = `#!/bin/sh\nHOME='${data}' exec setpriv --reuid ${uid} --regid ${uid} --clear-groups '${executable}' "$@"\n`;
+  const script = `#!/bin/sh\nHOME='${data}' exec ${words.join(' ')} '${executable}' "$@"\n`;
   await writeFile(wrapper, script, { mode: 0o755 });
   for (const name of ['', 'settings.json', 'start']) await chown(join(data, name), uid, uid);
   return wrapper;

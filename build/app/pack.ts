@@ -58,7 +58,9 @@ async function layOut(output: string, programs: Readonly<Record<string, string>>
   await cp(join(icons, '256x256.png'), join(bundle, 'renderer', 'icon.png'));
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
   const manifest = { name: 'bty', productName: 'bty', version, main: 'main.cjs', license: 'Apache-2.0' };
-  const text = JSON.stringify({ ...manifest, ...people }, null, 2);
+  // Under this name desktops show progress and notifications of the app.
+  const desktop = { desktopName: 'bty-app.desktop' };
+  const text = JSON.stringify({ ...manifest, ...desktop, ...people }, null, 2);
   await writeFile(join(bundle, 'package.json'), text);
   await writeFile(join(output, 'package.json'), text);
   for (const [name, program] of Object.entries(programs)) {

@@ -4,10 +4,19 @@ import fc from 'fast-check';
 import { failure } from '../failure.ts';
 import { advance, idle } from '../flash/advance.ts';
 import type { FlashEvent, TargetResult } from '../flash/event.ts';
-import { type BatchState, isBusy, type JobState, lanesOf, newJob, shareOfBatch, worstOf } from './batch.ts';
+import {
+  type BatchState,
+  isBusy,
+  isUntouched,
+  type JobState,
+  lanesOf,
+  newJob,
+  shareOfBatch,
+  worstOf,
+} from './batch.ts';
 import { commandFor, quoted } from './command.ts';
 import { parseCall } from './contract.ts';
-import { type AppDisk, disksIn, obstacle, preselected, serialTail } from './disk.ts';
+import { type AppDisk, disksIn, obstacle, preselected, sameDisk, serialTail } from './disk.ts';
 import { type AppImage, imageIn, nameIn } from './image.ts';
 import { reportOf } from './report.ts';
 import { defaultSettings, historyIn, recentIn, remembered, settingsIn } from './settings.ts';
@@ -104,6 +113,34 @@ test('a list of disks is read whatever is added to it, and nothing else is', () 
   fc.assert(fc.property(fc.jsonValue(), (value) => disksIn(value) === null));
 });
 
+test('a file system without partitions around it is told as what is on the disk', () => {
+  const [found] =
+    disksIn({
+      ...wire,
+      disks: [
+        { ...wire.disks[0], partitions: [], fstype: 'exfat', label: 'PHOTOS', mountpoints: ['/media/a'] },
+      ],
+    }) ?? [];
+  assert.deepEqual(
+    found?.partitions.map(({ path, label, fstype }) => [path, label, fstype]),
+    [['/dev/sdb', 'PHOTOS', 'exfat']],
+  );
+  assert.deepEqual(found?.mounts, ['/media/a']);
+});
+
+test('a disk that was plugged in again is known by all that it says of itself, and never guessed', () => {
+  const lost = disk();
+  const moved = disk({ id: '/dev/sdc|9', path: '/dev/sdc', diskseq: 9 });
+  assert.equal(sameDisk(lost, [disk({ path: '/dev/sdd', serial: 'X' }), moved]), moved);
+  assert.equal(sameDisk(lost, [disk({ id: 'a', size: 64e9 }), disk({ id: 'b', name: 'Other' })]), null);
+  const twin = disk({ id: '/dev/sdd|10', path: '/dev/sdd' });
+  assert.equal(sameDisk(lost, [moved, twin]), null, 'cheap sticks share their serial numbers');
+  const bare = disk({ serial: null });
+  assert.equal(sameDisk(bare, [disk({ id: 'n', serial: null, path: '/dev/sdc' })]), null);
+  const back = disk({ id: 'n', serial: null });
+  assert.equal(sameDisk(bare, [back]), back);
+});
+
 test('only a disk that cannot be confused with another is chosen for the person', () => {
   const fixed = disk({ path: '/dev/nvme0n1', removable: false, transport: 'nvme' });
   assert.equal(preselected([fixed, disk()], 2e9)?.path, '/dev/sdb');
@@ -185,7 +222,13 @@ function finished(disks: readonly AppDisk[], results: readonly Partial<TargetRes
   ];
   return { ...newJob(1, disks), stage: 'finished', flash: events.reduce(advance, idle) };
 }
-const batchOf = (...jobs: readonly JobState[]): BatchState => ({ id: 1, image, verify: 'full', jobs });
+const batchOf = (...jobs: readonly JobState[]): BatchState => ({
+  id: 1,
+  image,
+  verify: 'full',
+  allowCut: false,
+  jobs,
+});
 
 test('the headline is the worst that happened to any disk', () => {
   const disks = [disk(), disk({ path: '/dev/sdc' })];
@@ -204,6 +247,17 @@ test('a job that ends without a word about its disk is a failure of that disk, u
   assert.equal(ended(lost)[0]?.outcome, 'failed');
   assert.equal(ended(failure('ELEVATION_DISMISSED', {}).report())[0]?.outcome, 'cancelled');
   assert.equal(ended(failure('ELEVATION_DENIED', {}).report())[0]?.outcome, 'failed');
+});
+
+test('what was cancelled before anything was done to a disk is told from what was cut short', () => {
+  const closed = { ...newJob(1, [disk()]), stage: 'finished' as const };
+  const untouched = (job: JobState) => lanesOf(batchOf(job)).map(isUntouched);
+  assert.deepEqual(untouched({ ...closed, failure: failure('ELEVATION_DISMISSED', {}).report() }), [true]);
+  assert.deepEqual(untouched({ ...closed, failure: failure('HELPER_ENDED', {}).report() }), [false]);
+  assert.deepEqual(untouched(finished([disk()], [{ outcome: 'cancelled', seconds: {} }])), [true]);
+  assert.deepEqual(untouched(finished([disk()], [{ outcome: 'cancelled', seconds: { clearing: 1 } }])), [
+    false,
+  ]);
 });
 
 test('a disk that is tried again shows its last try, and one that was refused does not hold up the others', () => {
@@ -244,8 +298,12 @@ test('the share that is done never goes back while a disk goes through its phase
 
 test('the command for a terminal is quoted so that a shell reads it back', () => {
   assert.equal(
-    commandFor(image, [disk()], 'none', false),
+    commandFor(image, [disk()], { verify: 'none', allowCut: false }, false),
     "sudo bty flash --image '/home/ann/my images/debian.img.zst' --target /dev/sdb --expect-serial ABC123454F2A --verify none --yes",
+  );
+  assert.match(
+    commandFor(image, [disk()], { verify: 'full', allowCut: true }, true),
+    /^bty flash .*--allow-cut --yes$/,
   );
   assert.equal(quoted("it's"), "'it'\\''s'");
 });
@@ -263,6 +321,8 @@ test('a report holds neither serial numbers nor names nor passwords', () => {
   );
   const text = reportOf(batchOf(failed), about);
   for (const word of ['ABC123454F2A', '/home/ann', 'secret', 'hidden']) assert.ok(!text.includes(word), word);
+  const stick = { ...batchOf(failed), image: { ...image, location: '/run/media/ann/STICK/a.img' } };
+  assert.match(reportOf(stick, about), /\/run\/media\/~\/STICK/);
   assert.match(text, /~\/my images\/debian\.img\.zst/);
   assert.match(text, /serial …4F2A/);
   assert.match(text, /Failure: IMAGE_UNREADABLE/);
@@ -301,6 +361,8 @@ test('what was stored by another version or by somebody else is as if it had nev
       return recentIn(value).every(({ name }) => typeof name === 'string');
     }),
   );
+  const stated = { location: '/a', name: 'a', sha256: 'a'.repeat(64) };
+  assert.deepEqual(recentIn([stated, { ...stated, sha256: 'short' }]), [stated]);
   const old = Array.from({ length: 12 }, (_, index) => ({ location: `/${index}`, name: `${index}` }));
   const recent = remembered(old, { location: '/5', name: '5' });
   assert.deepEqual([recent.length, recent[0]?.location], [12, '/5']);

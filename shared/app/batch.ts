@@ -46,6 +46,8 @@ export interface BatchState {
   readonly id: number;
   readonly image: AppImage;
   readonly verify: Verify;
+  /** Whether an image that ends before its own partitions do was to be written nevertheless. */
+  readonly allowCut: boolean;
   readonly jobs: readonly JobState[];
 }
 
@@ -103,6 +105,14 @@ function stageOf(job: JobState, target: TargetState | null, outcome: Lane['outco
   if (outcome !== null) return 'finished';
   if (job.stage === 'asking') return 'asking';
   return target === null || target.phase === 'waiting' ? 'waiting' : 'working';
+}
+
+/** Whether a lane was cancelled before anything was done to its disk. */
+export function isUntouched({ outcome, target }: Lane): boolean {
+  if (outcome !== 'cancelled') return false;
+  if (target === null) return true;
+  const { clearing, writing } = target.result?.seconds ?? {};
+  return target.result !== null && clearing === undefined && writing === undefined;
 }
 
 /** True while a job of the batch still runs. */

@@ -1,4 +1,4 @@
-import type { Verify } from './batch.ts';
+import type { BatchState } from './batch.ts';
 import type { AppDisk } from './disk.ts';
 import type { AppImage } from './image.ts';
 
@@ -6,7 +6,7 @@ import type { AppImage } from './image.ts';
 export function commandFor(
   image: AppImage,
   disks: readonly AppDisk[],
-  verify: Verify,
+  { verify, allowCut }: Pick<BatchState, 'verify' | 'allowCut'>,
   privileged: boolean,
 ): string {
   const needsRoot = disks.some(({ kind }) => kind !== 'virtual') && !privileged;
@@ -18,6 +18,7 @@ export function commandFor(
     ...(disks.some(({ kind }) => kind === 'loop') ? ['--allow-loop'] : []),
     ...(disks.length === 1 && only?.serial ? ['--expect-serial', only.serial] : []),
     ...(image.sha256 === null ? [] : ['--sha256', image.sha256]),
+    ...(allowCut ? ['--allow-cut'] : []),
     ...(verify === 'full' ? [] : ['--verify', verify]),
     '--yes',
   ];

@@ -101,6 +101,8 @@ export interface DiskNews {
   readonly disks: readonly AppDisk[];
   /** Why the disks cannot be listed, null when they can. */
   readonly problem: FailureReport | null;
+  /** False before the first look has ended. */
+  readonly looked: boolean;
 }
 
 /** An image that something outside of the window asks to open. */

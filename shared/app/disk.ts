@@ -38,6 +38,9 @@ const WireDisk = Type.Object({
   backing_file: maybe,
   system: Type.Boolean(),
   mountpoints: Type.Array(text, { maxItems: 64 }),
+  /** Of a file system without partitions around it. */
+  fstype: Type.Optional(maybe),
+  label: Type.Optional(maybe),
   partitions: Type.Array(WirePartition, { maxItems: 512 }),
   refusals: Type.Array(WireRefusal, { maxItems: 64 }),
 });
@@ -116,17 +119,25 @@ function diskOf(disk: Static<typeof WireDisk>): AppDisk {
     transport: disk.tran,
     removable: disk.removable,
     system: disk.system,
-    partitions: disk.partitions.map((partition) => ({
-      path: partition.path,
-      size: partition.size_bytes,
-      fstype: partition.fstype,
-      label: partition.label ?? partition.partlabel,
-      mountpoints: partition.mountpoints,
-      used: partition.used_bytes ?? null,
-    })),
+    partitions: partitionsOf(disk),
     mounts: [...disk.mountpoints, ...disk.partitions.flatMap(({ mountpoints }) => mountpoints)],
     refusals: disk.refusals.filter(({ code }) => !notHere.has(code)),
   };
+}
+
+/** What is on it; a file system that spans the disk without partitions is told as one. */
+function partitionsOf(disk: Static<typeof WireDisk>): readonly AppPartition[] {
+  const { path, size_bytes: size, fstype = null, label = null, mountpoints } = disk;
+  if (disk.partitions.length === 0 && fstype !== null)
+    return [{ path, size, fstype, label, mountpoints, used: null }];
+  return disk.partitions.map((partition) => ({
+    path: partition.path,
+    size: partition.size_bytes,
+    fstype: partition.fstype,
+    label: partition.label ?? partition.partlabel,
+    mountpoints: partition.mountpoints,
+    used: partition.used_bytes ?? null,
+  }));
 }
 
 /** Last characters of a serial number: enough to tell two sticks apart, too few to tell whose they are. */
@@ -148,6 +159,21 @@ export function obstacle(
   const [refusal] = disk.refusals;
   if (refusal) return { kind: 'refused', refusal };
   return imageBytes !== null && imageBytes > disk.size ? { kind: 'small' } : null;
+}
+
+/**
+ * The disk of `disks` that `disk` was, wherever it is plugged in now; null when it is not there, or when more than
+ * one could be it: cheap sticks share their serial numbers, or have none.
+ */
+export function sameDisk(disk: AppDisk, disks: readonly AppDisk[]): AppDisk | null {
+  const same = disks.find(({ id }) => id === disk.id);
+  if (same) return same;
+  const alike = disks.filter(
+    (other) => other.name === disk.name && other.size === disk.size && other.serial === disk.serial,
+  );
+  const [only] = alike;
+  if (!only || alike.length > 1) return null;
+  return disk.serial !== null || only.path === disk.path ? only : null;
 }
 
 /**

@@ -48,5 +48,8 @@ function withoutSecrets(text: string, batch: BatchState, { home }: About): strin
     redacted(address).replace(/[?#].*$/, ''),
   );
   for (const serial of serials) shown = shown.replaceAll(serial, serialTail(serial) ?? '');
-  return home.length > 1 ? shown.replaceAll(home, '~') : shown;
+  if (home.length <= 1) return shown;
+  // Where desktops mount what is plugged in.
+  const user = home.split(/[/\\]/).at(-1) ?? '';
+  return shown.replaceAll(home, '~').replaceAll(`/media/${user}/`, '/media/~/');
 }

@@ -79,6 +79,8 @@ export const recentLength = 12;
 const Recent = Type.Object({
   location: Type.String({ minLength: 1, maxLength: 4096 }),
   name: Type.String({ minLength: 1, maxLength: 4096 }),
+  /** SHA-256 that was stated for it, so that it is not chosen again without. */
+  sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
 });
 export type Recent = Static<typeof Recent>;
 

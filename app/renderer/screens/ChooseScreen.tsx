@@ -3,6 +3,7 @@ import { Trans } from 'react-i18next';
 import { BoltIcon } from '../icons.tsx';
 import { Button } from '../parts/Button.tsx';
 import { Choice } from '../parts/Choice.tsx';
+import { useSettled } from '../parts/useSettled.ts';
 import { useText } from '../parts/useText.ts';
 import { changeSettings, flash, imageOf, needOf, pickedDisks, useStore } from '../store.ts';
 import { DiskPane } from './DiskPane.tsx';
@@ -34,6 +35,7 @@ function Review() {
   const disks = pickedDisks(state);
   const ready = image !== null && image.problem === null && disks.length > 0;
   const system = disks.some((disk) => disk.system);
+  const settled = useSettled(disks.map(({ id }) => id).join(), state.touched);
   return (
     <section className="review" aria-label={t('review.label')}>
       <div className="review-words">
@@ -58,7 +60,7 @@ function Review() {
         <Button
           look="primary"
           icon={<BoltIcon size={18} />}
-          isDisabled={!ready || (system && !meant)}
+          isDisabled={!ready || !settled || (system && !meant)}
           onPress={() => void flash(system && meant)}
         >
           {disks.length > 1 ? t('review.flashMany', { count: disks.length }) : t('review.flash')}

@@ -6,7 +6,7 @@ import { useText } from '../parts/useText.ts';
 import { attempt, useStore } from '../store.ts';
 
 /** Asked when the window is to be closed while something is being written. It goes away when the writing has ended. */
-export function ClosingSheet({ busy }: { readonly busy: boolean }) {
+export function ClosingSheet({ busy, asking }: { readonly busy: boolean; readonly asking: boolean }) {
   const { t } = useText();
   const close = () => useStore.setState({ sheet: null });
   useEffect(() => {
@@ -15,7 +15,7 @@ export function ClosingSheet({ busy }: { readonly busy: boolean }) {
   return (
     <Sheet
       alert
-      title={t('closing.title')}
+      title={t(asking ? 'progress.asking' : 'closing.title')}
       onClose={close}
       actions={
         <>
@@ -23,12 +23,12 @@ export function ClosingSheet({ busy }: { readonly busy: boolean }) {
             {t('closing.leave')}
           </Button>
           <Button look="primary" autoFocus onPress={close}>
-            {t('closing.stay')}
+            {t(asking ? 'closing.stayAsking' : 'closing.stay')}
           </Button>
         </>
       }
     >
-      <p>{t('closing.text')}</p>
+      <p>{t(asking ? 'closing.textAsking' : 'closing.text')}</p>
     </Sheet>
   );
 }

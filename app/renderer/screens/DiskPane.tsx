@@ -1,5 +1,6 @@
 import { CheckboxGroup } from 'react-aria-components';
 import { FlaskIcon, UsbIcon } from '../icons.tsx';
+import { Bar } from '../parts/Bar.tsx';
 import { Button } from '../parts/Button.tsx';
 import { Failed } from '../parts/Failed.tsx';
 import { Note } from '../parts/Note.tsx';
@@ -36,7 +37,9 @@ export function DiskPane() {
             <strong>{t('disks.problem')}.</strong> <Failed failure={state.disks.problem} />
           </Note>
         ) : null}
-        {disks.length === 0 ? (
+        {!state.disks.looked ? (
+          <Bar label={t('common.loading')} share={null} />
+        ) : disks.length === 0 ? (
           <NoDisk />
         ) : (
           <CheckboxGroup
@@ -63,7 +66,7 @@ export function DiskPane() {
               {state.showSystem ? t('disks.hideSystem') : t('disks.showSystem', { count: hidden })}
             </Button>
           ) : null}
-          {state.settings.virtualDisk === null && disks.length > 0 ? <TryIt /> : null}
+          {state.settings.virtualDisk === null && state.disks.looked && disks.length > 0 ? <TryIt /> : null}
         </div>
       </div>
     </section>

@@ -1,10 +1,10 @@
-import { useEffect, useState } from 'react';
 import type { AppImage, ImagePartition } from '../../../shared/app/image.ts';
 import { ask } from '../client.ts';
 import { ClockIcon, CrossIcon, FolderIcon, ImageIcon, LinkIcon, ListIcon } from '../icons.tsx';
 import { Bar } from '../parts/Bar.tsx';
 import { Button, IconButton } from '../parts/Button.tsx';
 import { Note } from '../parts/Note.tsx';
+import { useDragOver } from '../parts/useDragOver.ts';
 import { useText } from '../parts/useText.ts';
 import { attempt, browse, choose, forgetImage, useStore } from '../store.ts';
 
@@ -63,9 +63,18 @@ function NoImage() {
         <>
           <h3 className="group-title">{t('image.recent')}</h3>
           <ul className="recent">
-            {recent.slice(0, 5).map(({ location, name }) => (
+            {recent.slice(0, 5).map(({ location, name, sha256 }) => (
               <li key={location} className="recent-row">
-                <button type="button" className="recent-open" onClick={() => void choose({ location })}>
+                <button
+                  type="button"
+                  className="recent-open"
+                  onClick={() =>
+                    void choose({
+                      location,
+                      ...(sha256 === undefined ? {} : { name: name.slice(0, 300), sha256 }),
+                    })
+                  }
+                >
                   <ClockIcon size={16} />
                   <span className="recent-name">{name}</span>
                   <span className="recent-place">{location}</span>
@@ -218,25 +227,4 @@ function Contents({ image }: { readonly image: AppImage }) {
 function shareOfParts(partition: ImagePartition, all: readonly ImagePartition[]): number {
   const total = all.reduce((sum, { size }) => sum + (size ?? 0), 0);
   return total === 0 ? 1 : (partition.size ?? 0) / total;
-}
-
-/** True while a file is dragged over the window. */
-function useDragOver(): boolean {
-  const [over, setOver] = useState(false);
-  useEffect(() => {
-    const enter = () => setOver(true);
-    const leave = (event: DragEvent) => {
-      if (event.relatedTarget === null) setOver(false);
-    };
-    const drop = () => setOver(false);
-    window.addEventListener('dragenter', enter);
-    window.addEventListener('dragleave', leave);
-    window.addEventListener('drop', drop);
-    return () => {
-      window.removeEventListener('dragenter', enter);
-      window.removeEventListener('dragleave', leave);
-      window.removeEventListener('drop', drop);
-    };
-  }, []);
-  return over;
 }

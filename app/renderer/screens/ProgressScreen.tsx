@@ -52,6 +52,8 @@ export function ProgressScreen({ batch }: { readonly batch: BatchState }) {
 function Actions({ batch, lanes }: { readonly batch: BatchState; readonly lanes: readonly Lane[] }) {
   const { t } = useText();
   const running = batch.jobs.filter(({ stage }) => stage !== 'finished');
+  // Two questions of the system at a time would confuse.
+  const asking = running.some(({ stage }) => stage === 'asking');
   const cancelling = running.length > 0 && running.every((job) => job.cancelling);
   const skipping = running.some((job) => job.skipping);
   const verifying = batch.verify !== 'none' && lanes.some(({ stage }) => stage === 'working');
@@ -64,7 +66,7 @@ function Actions({ batch, lanes }: { readonly batch: BatchState; readonly lanes:
       <Button
         look="quiet"
         icon={<PlusIcon size={18} />}
-        isDisabled={cancelling}
+        isDisabled={cancelling || asking}
         onPress={() => useStore.setState({ sheet: 'add' })}
       >
         {t('progress.add')}

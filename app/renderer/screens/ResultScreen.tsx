@@ -1,6 +1,7 @@
 import { useState } from 'react';
-import { type BatchState, type Lane, lanesOf, worstOf } from '../../../shared/app/batch.ts';
+import { type BatchState, isUntouched, type Lane, lanesOf, worstOf } from '../../../shared/app/batch.ts';
 import { commandFor } from '../../../shared/app/command.ts';
+import type { AppDisk } from '../../../shared/app/disk.ts';
 import { reportOf } from '../../../shared/app/report.ts';
 import { ask } from '../client.ts';
 import {
@@ -24,6 +25,8 @@ export function ResultScreen({ batch }: { readonly batch: BatchState }) {
   const worst = worstOf(lanes, batch.verify);
   const done = lanes.filter(({ outcome }) => outcome === 'done').length;
   const failed = lanes.filter(({ outcome }) => outcome === 'failed').length;
+  const headline = worst === 'cancelled' && done === 0 ? 'cancelledAll' : worst;
+  const hint = lanes.every(isUntouched) ? 'untouched' : worst;
   return (
     <>
       <div className="scroll">
@@ -36,10 +39,10 @@ export function ResultScreen({ batch }: { readonly batch: BatchState }) {
             </span>
             <div role="status">
               <h1 id="screen-title" className="title">
-                {t(`result.${worst}`, { count: lanes.length, done, failed })}
+                {t(`result.${headline}`, { count: lanes.length, done, failed })}
               </h1>
               <p className="verdict-image">{batch.image.name}</p>
-              <p className="verdict-hint">{t(`result.hints.${worst}`)}</p>
+              <p className="verdict-hint">{t(`result.hints.${hint}`)}</p>
             </div>
           </div>
           <ul className="lanes">
@@ -85,7 +88,7 @@ function Report({ batch, lanes }: { readonly batch: BatchState; readonly lanes: 
   const command = commandFor(
     batch.image,
     lanes.map(({ disk }) => disk),
-    batch.verify,
+    batch,
     about.privileged,
   );
   return (
@@ -111,12 +114,14 @@ function Actions({ batch, lanes }: { readonly batch: BatchState; readonly lanes:
   const state = useStore();
   const failed = lanes.filter(({ outcome }) => outcome === 'failed');
   const present = failed.flatMap(({ disk }) => again(disk, state) ?? []);
+  const closed = lanes.filter(({ failure }) => failure?.code === 'ELEVATION_DISMISSED');
+  const askable = closed.flatMap(({ disk }) => again(disk, state) ?? []);
   const isCut = failed.some(({ failure }) => failure?.code === 'IMAGE_CUT');
-  const retry = (allowCut: boolean) =>
+  const write = (disks: readonly AppDisk[], allowCut: boolean) =>
     void addDisks({
-      disks: present.map(({ id }) => id),
+      disks: disks.map(({ id }) => id),
       verify: batch.verify,
-      allowSystem: present.some(({ system }) => system),
+      allowSystem: disks.some(({ system }) => system),
       allowCut,
     });
   return (
@@ -134,13 +139,26 @@ function Actions({ batch, lanes }: { readonly batch: BatchState; readonly lanes:
         <span className="quiet">{t('result.gone')}</span>
       ) : null}
       {isCut ? (
-        <Button look="danger" isDisabled={present.length === 0} onPress={() => retry(true)}>
+        <Button look="danger" isDisabled={present.length === 0} onPress={() => write(present, true)}>
           {t('result.writeCut')}
         </Button>
       ) : null}
       {failed.length > 0 ? (
-        <Button icon={<RetryIcon size={18} />} isDisabled={present.length === 0} onPress={() => retry(false)}>
+        <Button
+          icon={<RetryIcon size={18} />}
+          isDisabled={present.length === 0}
+          onPress={() => write(present, batch.allowCut)}
+        >
           {t('result.retry', { count: failed.length })}
+        </Button>
+      ) : null}
+      {closed.length > 0 ? (
+        <Button
+          icon={<RetryIcon size={18} />}
+          isDisabled={askable.length === 0}
+          onPress={() => write(askable, batch.allowCut)}
+        >
+          {t('result.askAgain')}
         </Button>
       ) : null}
       <Button look="primary" icon={<BoltIcon size={18} />} onPress={() => void leave()}>

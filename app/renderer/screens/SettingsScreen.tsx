@@ -1,13 +1,10 @@
-import { useState } from 'react';
-import { ask } from '../client.ts';
-import { CrossIcon, PlusIcon } from '../icons.tsx';
-import { Button, IconButton } from '../parts/Button.tsx';
+import { CrossIcon } from '../icons.tsx';
+import { IconButton } from '../parts/Button.tsx';
 import { Choice } from '../parts/Choice.tsx';
-import { Field } from '../parts/Field.tsx';
 import { Switch } from '../parts/Switch.tsx';
 import { useText } from '../parts/useText.ts';
-import { attempt, changeSettings, useStore } from '../store.ts';
-import { isAddress } from './AddressSheet.tsx';
+import { changeSettings, useStore } from '../store.ts';
+import { AddCatalog } from './AddCatalog.tsx';
 import { virtualDiskBytes } from './DiskPane.tsx';
 
 export function SettingsScreen() {
@@ -82,11 +79,6 @@ export function SettingsScreen() {
 
 function Catalogs({ catalogs }: { readonly catalogs: readonly string[] }) {
   const { t } = useText();
-  const [address, setAddress] = useState('');
-  const add = () => {
-    void changeSettings({ catalogs: [...new Set([...catalogs, address.trim()])] });
-    setAddress('');
-  };
   return (
     <section className="card" aria-labelledby="catalogs-title">
       <h2 id="catalogs-title" className="switch-label">
@@ -105,23 +97,7 @@ function Catalogs({ catalogs }: { readonly catalogs: readonly string[] }) {
           </li>
         ))}
       </ul>
-      <div className="add-catalog">
-        <Field
-          label={t('catalog.addAddress')}
-          placeholder="https://example.org/catalog.toml"
-          value={address}
-          onChange={setAddress}
-        />
-        <Button isDisabled={!isAddress(address.trim())} onPress={add}>
-          {t('catalog.add')}
-        </Button>
-        <Button
-          icon={<PlusIcon size={16} />}
-          onPress={() => void attempt(() => ask('settings.addCatalog', {}))}
-        >
-          {t('catalog.addFile')}
-        </Button>
-      </div>
+      <AddCatalog />
     </section>
   );
 }

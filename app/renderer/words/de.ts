@@ -68,7 +68,13 @@ export const de: Texts = {
     addFile: 'Katalogdatei hinzufügen…',
     addAddress: 'Adresse eines Katalogs hinzufügen',
     add: 'Hinzufügen',
+    addOne: 'Katalog hinzufügen…',
     empty: 'Dieser Katalog enthält kein Abbild, das von hier erreichbar ist.',
+    filter: 'Suchen',
+    found_one: '{{count}} Abbild',
+    found_other: '{{count}} Abbilder',
+    nothing: 'Kein Abbild heißt so.',
+    more: '{{count}} weitere; ein Wort grenzt sie ein.',
     choose: 'Katalog',
   },
   disks: {
@@ -169,6 +175,8 @@ export const de: Texts = {
     unverified_one: 'Geschrieben, nicht geprüft',
     unverified_other: '{{done}} von {{count}} Datenträgern geschrieben, nicht alles geprüft',
     cancelled_one: 'Abgebrochen',
+    cancelledAll_one: 'Abgebrochen',
+    cancelledAll_other: 'Abgebrochen, keiner von {{count}} Datenträgern geschrieben',
     cancelled_other: '{{done}} von {{count}} Datenträgern geschrieben, die anderen abgebrochen',
     failed_one: 'Nicht geschrieben',
     failed_other: '{{done}} von {{count}} Datenträgern geschrieben, {{failed}} fehlgeschlagen',
@@ -178,6 +186,7 @@ export const de: Texts = {
       cancelled:
         'Ein Datenträger, dessen Schreiben abgebrochen wurde, wirkt leer, bis er neu geschrieben wird.',
       failed: 'Was geschehen ist, steht bei jedem Datenträger.',
+      untouched: 'Nichts wurde geschrieben: Was auf dem Datenträger ist, ist wie zuvor.',
     },
     lane: {
       done: 'Geschrieben und geprüft',
@@ -188,6 +197,7 @@ export const de: Texts = {
     wrote: '{{bytes}} in {{time}}, {{rate}}/s',
     retry_one: 'Den fehlgeschlagenen erneut versuchen',
     retry_other: 'Die {{count}} fehlgeschlagenen erneut versuchen',
+    askAgain: 'Erneut fragen',
     writeCut: 'Trotzdem schreiben, obwohl das Ende fehlt',
     another: 'Weiteren schreiben',
     newImage: 'Anderes Abbild',
@@ -218,7 +228,8 @@ export const de: Texts = {
     language: 'Sprache',
     languages: { system: 'Wie das System', en: 'English', de: 'Deutsch' },
     history: 'Verlauf führen',
-    historyHint: 'Merkt sich auf diesem Computer, was auf welchen Datenträger geschrieben wurde.',
+    historyHint:
+      'Merkt sich auf diesem Computer, was auf welchen Datenträger geschrieben wurde. Wer ihn abschaltet, löscht ihn.',
     virtual: 'Datenträger zum Ausprobieren',
     virtualHint:
       'Nimmt eine Datei, die für einen Datenträger von {{size}} steht, in die Liste auf, um alles ohne einen echten auszuprobieren.',
@@ -229,7 +240,9 @@ export const de: Texts = {
   closing: {
     title: 'Es wird gerade geschrieben',
     text: 'Wer das Fenster jetzt schließt, beendet es. Der Datenträger wirkt dann leer, bis er neu geschrieben wird.',
+    textAsking: 'Wer das Fenster jetzt schließt, nimmt die Frage zurück. Noch ist nichts geschrieben.',
     stay: 'Weiter schreiben',
+    stayAsking: 'Weiter warten',
     leave: 'Abbrechen und schließen',
   },
   appliance: applianceDe,

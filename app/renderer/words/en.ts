@@ -65,7 +65,13 @@ export const en = {
     addFile: 'Add a catalog file…',
     addAddress: 'Add the address of a catalog',
     add: 'Add',
+    addOne: 'Add a catalog…',
     empty: 'This catalog holds no image that can be had from here.',
+    filter: 'Find',
+    found_one: '{{count}} image',
+    found_other: '{{count}} images',
+    nothing: 'No image is called that.',
+    more: '{{count}} more; narrow it down with a word.',
     choose: 'Catalog',
   },
   disks: {
@@ -165,6 +171,8 @@ export const en = {
     unverified_one: 'Written, not verified',
     unverified_other: '{{done}} of {{count}} disks written, not all of it verified',
     cancelled_one: 'Cancelled',
+    cancelledAll_one: 'Cancelled',
+    cancelledAll_other: 'Cancelled, none of {{count}} disks written',
     cancelled_other: '{{done}} of {{count}} disks written, the others cancelled',
     failed_one: 'Not written',
     failed_other: '{{done}} of {{count}} disks written, {{failed}} failed',
@@ -173,6 +181,7 @@ export const en = {
       unverified: 'The disk took everything, but what it stored was not read back.',
       cancelled: 'A disk whose writing was cut short looks blank until it is written again.',
       failed: 'What happened stands with each disk.',
+      untouched: 'Nothing was written: what is on the disk is as it was.',
     },
     lane: {
       done: 'Written and verified',
@@ -183,6 +192,7 @@ export const en = {
     wrote: '{{bytes}} in {{time}}, {{rate}}/s',
     retry_one: 'Try the failed one again',
     retry_other: 'Try the {{count}} failed ones again',
+    askAgain: 'Ask again',
     writeCut: 'Write it although it is cut off',
     another: 'Flash another',
     newImage: 'Other image',
@@ -213,7 +223,8 @@ export const en = {
     language: 'Language',
     languages: { system: 'As the system', en: 'English', de: 'Deutsch' },
     history: 'Keep a history',
-    historyHint: 'Remembers on this computer what was written to which disk.',
+    historyHint:
+      'Remembers on this computer what was written to which disk. Switching it off forgets what it holds.',
     virtual: 'Disk to try with',
     virtualHint:
       'Adds a file that stands for a disk of {{size}} to the list, to try everything without writing to a real one.',
@@ -224,7 +235,9 @@ export const en = {
   closing: {
     title: 'Something is being written',
     text: 'Closing the window now ends it. The disk then looks blank until it is written again.',
+    textAsking: 'Closing the window now takes the question back. Nothing is written yet.',
     stay: 'Keep writing',
+    stayAsking: 'Keep waiting',
     leave: 'Cancel and close',
   },
   appliance: applianceEn,
