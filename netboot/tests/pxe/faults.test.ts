@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import type { Bus, Guest, GuestDisk } from './guest.ts';
 import { Rack } from './rack.ts';
-import { agentStarts, noScene, Scene } from './scene.ts';
+import { agentStarts, noScene, phaseOf, Scene } from './scene.ts';
 
 const execute = promisify(execFile);
 const skip = noScene() || (process.env.BTY_PXE === 'all' ? false : 'takes an hour: npm run test:pxe runs it');
@@ -52,6 +52,47 @@ describe('faults', { skip }, () => {
       await guest.monitor('set_link', { name: 'n0', up: true });
       await deployed(guest, mac, disk);
     }),
+  );
+
+  test(
+    'power that fails after the disk was read back and before the appliance has heard of it: not deployed, and flashed once more',
+    {
+      timeout,
+    },
+    () =>
+      rack.bound('unheard', { disk: slowly }, async (guest, mac, disk) => {
+        // What is left to write is on the machine by now.
+        await rack.writing(mac, 36 << 20);
+        await guest.monitor('set_link', { name: 'n0', up: false });
+        await guest.sees(/Done: \S+ is on/, 200, 'done, unheard');
+        await guest.cutPower();
+        const torn = await scene.appliance.machine(mac);
+        assert.ok(torn && phaseOf(torn) !== 'deployed');
+        assert.equal(torn.last_flashed_at, null);
+        const again = { name: 'unheard-again', firmware: 'bios', mac, tap: 0, disks: [disk] } as const;
+        await scene.withGuest(again, (next) => deployed(next, mac, disk));
+      }),
+  );
+
+  test(
+    'power that fails between the last word and the restart: the next boot goes to the disk',
+    {
+      timeout,
+    },
+    () =>
+      rack.bound('heard', {}, async (guest, mac, disk) => {
+        await guest.sees(/Rebooting\./, 400, 'told');
+        await guest.cutPower();
+        const again = { name: 'heard-again', firmware: 'bios', mac, tap: 0, disks: [disk] } as const;
+        await scene.withGuest(again, async (next) => {
+          await next.sees(/BTY-MARKER one/, 200, 'the flashed system');
+          assert.doesNotMatch(next.console, agentStarts);
+          await scene.reaches(mac, 'deployed');
+        });
+        await scene.holdsImage(disk);
+        const flashes = (await scene.appliance.events(mac)).filter(({ kind }) => kind === 'machine.flashed');
+        assert.equal(flashes.length, 1);
+      }),
   );
 
   test('a disk that is too small is refused before anything is written', { timeout }, () =>

@@ -7,8 +7,13 @@ import { promisify } from 'node:util';
 const root = join(import.meta.dirname, '..', '..', '..');
 const built = join(root, 'dist', 'live');
 
-/** Folder with `vmlinuz`, `initrd` and `manifest.json`. Rejects where it cannot be built. */
+/**
+ * Folder with `vmlinuz`, `initrd` and `manifest.json`: the one that `BTY_LIVE` names, as one with vendor firmware or with
+ * another kernel, else the usual one. Rejects where it cannot be built.
+ */
 export async function builtLive(): Promise<string> {
+  const given = process.env.BTY_LIVE;
+  if (given !== undefined && given !== '') return given;
   const made = await stat(join(built, 'manifest.json')).catch(() => null);
   if (!made || made.mtimeMs < (await newestSource())) {
     const builder = join(root, 'build', 'live', 'run.ts');
