@@ -165,8 +165,26 @@ test('names that would be programs, turn the direction of writing or do not end 
     })`)) as { readonly wide: number; readonly made: number; readonly title: string };
     if (found.wide > 360) wrong.push(`${place} is ${found.wide} pixels wide`);
     if (found.made > 0) wrong.push(`${place} has elements that a name made`);
+    if (place === 'images') await page.getByText('\\u{202e}gnp.').first().waitFor();
     if (!/ · bty appliance$/.test(found.title)) wrong.push(`${place} is called ${found.title}`);
   }
   assert.deepEqual(wrong, []);
+  // What a question says never pushes its buttons away.
+  await page.goto(`${lab.url}/ui/machines/${mac}`);
+  await page.getByRole('button', { name: 'Print label' }).click();
+  const box = await page.getByRole('dialog').getByRole('button', { name: 'Print label' }).boundingBox();
+  assert.ok(box && box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
+  await page.keyboard.press('Escape');
+  // In a wide table, name and labels stay in their column.
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goto(`${lab.url}/ui/machines`);
+  const row = page.getByRole('row').filter({ hasText: mac });
+  const state = await row.locator('.cell-phase').boundingBox();
+  const name = await row.locator('.cell-hostname > .cut').first().boundingBox();
+  assert.ok(name && name.width > 10, 'the name is seen');
+  const over = await page.evaluate(
+    `document.elementFromPoint(${(state?.x ?? 0) + 4}, ${(state?.y ?? 0) + (state?.height ?? 0) / 2}).closest('.cell').className`,
+  );
+  assert.equal(over, 'cell cell-phase');
   assert.deepEqual(opened.complaints, []);
 });

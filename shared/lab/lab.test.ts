@@ -9,6 +9,7 @@ import { forecastOf } from './forecast.ts';
 import { labelAddress } from './label.ts';
 import { labelsIn, labelsText } from './labels.ts';
 import { type Column, chosenBy, wholeView } from './machines.ts';
+import { shownText } from './shown.ts';
 import { timelineOf, type WireStep } from './timeline.ts';
 
 const machine = (changes: Partial<Machine> & { readonly mac: string }): Machine => {
@@ -46,6 +47,13 @@ const some = [
 ];
 const macs = (view: Partial<typeof wholeView>) =>
   chosenBy(some, { ...wholeView, ...view }).map(({ mac }) => Number(mac.slice(-2)));
+
+test('a name shows all of its signs, and other texts stay as they are', () => {
+  assert.equal(shownText('\u202egnp.\u2066x'), '\\u{202e}gnp.\\u{2066}x');
+  assert.equal(shownText('a\u200bb\u001b[31m\u{e0041}'), 'a\\u{200b}b\\u{1b}[31m\\u{e0041}');
+  for (const text of ['', 'two\nlines\tand a tab', 'Gerät №7', 'שלום', '图像.img', '👩\u200d🔧', '<b>&amp;'])
+    assert.equal(shownText(text), text);
+});
 
 test('the code on a label opens the page from a phone, also when it is printed where the appliance runs', () => {
   const mac = '52:54:00:00:00:01';

@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { shownText } from '../../../shared/lab/shown.ts';
 import { normalMac } from '../../../shared/machine/mac.ts';
 import { CrossIcon } from '../icons.tsx';
 import { Button, IconButton } from '../parts/Button.tsx';
@@ -53,7 +54,7 @@ export function Addresses() {
                       <strong>{address}</strong>
                     </td>
                     <td data-name={t('lab.machines.mac')}>
-                      <span className="mono">{mac}</span> {hostName}
+                      <span className="mono">{mac}</span> {shownText(hostName ?? '')}
                     </td>
                     <td data-name={t('lab.common.state')}>{t(`lab.boot.leaseStates.${state}`)}</td>
                     <td data-name={t('lab.boot.expires')}>
@@ -105,7 +106,7 @@ export function Addresses() {
           {reservations.slice(0, reserved).map(({ mac, address, hostName }) => (
             <li key={mac} className="part">
               <div className="part-words">
-                <strong>{address}</strong> <span className="mono">{mac}</span> {hostName}
+                <strong>{address}</strong> <span className="mono">{mac}</span> {shownText(hostName ?? '')}
               </div>
               {operates ? (
                 <Asked

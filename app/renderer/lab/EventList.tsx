@@ -1,4 +1,5 @@
 import type { Event } from '../../../shared/contract/event.ts';
+import { shownText } from '../../../shared/lab/shown.ts';
 import { Time } from './parts/Time.tsx';
 
 /** Events in few words, newest first. Whatever the appliance says of itself is English, and marked so for readers. */
@@ -9,7 +10,7 @@ export function EventList({ events }: { readonly events: readonly Event[] }) {
         <li key={id} className={/failed$|stopped$/.test(kind) ? 'event event-bad' : 'event'}>
           <Time at={ts} style="short" />
           <span className="event-words" lang="en">
-            {summary}
+            {shownText(summary)}
           </span>
         </li>
       ))}

@@ -1,6 +1,7 @@
 import { useState } from 'react';
 import { Link } from 'wouter';
 import type { CatalogImage } from '../../../shared/contract/image.ts';
+import { shownText } from '../../../shared/lab/shown.ts';
 import { Button } from '../parts/Button.tsx';
 import { useText } from '../parts/useText.ts';
 import { askAgain, attempt } from './answer.ts';
@@ -21,15 +22,15 @@ export function ImageRow({ image, operates }: Props) {
   return (
     <tr>
       <td className="table-name">
-        <strong>{first}</strong>{' '}
+        <strong>{shownText(first)}</strong>{' '}
         <span className={cached ? 'badge badge-done' : 'badge'}>
           {cached ? t('lab.images.here') : t('lab.images.remote')}
         </span>
-        {others.length === 0 ? null : <p className="quiet">{others.join(', ')}</p>}
+        {others.length === 0 ? null : <p className="quiet">{shownText(others.join(', '))}</p>}
         {image.sources.map(({ kind, location }) =>
           kind === 'local' ? null : (
             <p key={location} className="quiet">
-              {location}
+              {shownText(location)}
             </p>
           ),
         )}

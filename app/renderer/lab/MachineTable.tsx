@@ -1,5 +1,6 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows of a real table cannot stand where the scrolling wants them
 // biome-ignore-all lint/a11y/useFocusableInteractive: what can be focused in a row is its link and its box
+
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { memo, type ReactNode, useCallback, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -7,6 +8,7 @@ import { Link } from 'wouter';
 import type { ImageEntry } from '../../../shared/contract/image.ts';
 import type { Machine } from '../../../shared/contract/machine.ts';
 import type { Column, MachineView } from '../../../shared/lab/machines.ts';
+import { shownText } from '../../../shared/lab/shown.ts';
 import { DownIcon } from '../icons.tsx';
 import { BulkBar } from './BulkBar.tsx';
 import { UpIcon } from './icons.tsx';
@@ -185,8 +187,8 @@ const Row = memo(function Row({ machine, index, start, image, selected, toggle }
         {Object.entries(labels)
           .slice(0, 2)
           .map(([name, value]) => (
-            <span key={name} className="badge">
-              {value === '' ? name : `${name}=${value}`}
+            <span key={name} className="badge cut" title={value}>
+              {shownText(value === '' ? name : `${name}=${value}`)}
             </span>
           ))}
       </Cell>
@@ -198,7 +200,7 @@ const Row = memo(function Row({ machine, index, start, image, selected, toggle }
       </Cell>
       <Cell name="image">
         <span className={image === null ? 'quiet cut' : 'cut'} title={image ?? undefined}>
-          {image ?? t('lab.machines.noImage')}
+          {image === null ? t('lab.machines.noImage') : shownText(image)}
         </span>
       </Cell>
       <Cell name="policy">{t(`lab.policies.${boot_policy}`)}</Cell>

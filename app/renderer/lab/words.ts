@@ -4,6 +4,7 @@ import { initReactI18next } from 'react-i18next';
 import { type ToldFailure, toldWith, type Untold } from '../../../shared/app/sentence.ts';
 import type { FailureWords } from '../../../shared/app/toldde.ts';
 import { type Language, languageOf } from '../../../shared/app/words.ts';
+import { shownText } from '../../../shared/lab/shown.ts';
 import { en } from '../words/en.ts';
 import { lab as labEn } from '../words/lab/en.ts';
 import { keep, kept } from './kept.ts';
@@ -25,8 +26,8 @@ export async function startLabWords(language: Language): Promise<void> {
     lng: 'en',
     fallbackLng: 'en',
     resources: { en: { translation: { ...en, lab: labEn } } },
-    // React escapes what it draws.
-    interpolation: { escapeValue: false },
+    // React escapes what it draws; names that stand in sentences are spelled out where they would turn them.
+    interpolation: { escapeValue: true, escape: shownText },
     showSupportNotice: false,
   } as Parameters<typeof i18next.init>[0]);
   await speakHere(language);

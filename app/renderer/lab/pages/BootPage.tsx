@@ -131,14 +131,21 @@ function Interface({ state, change }: InterfaceProps) {
   );
 }
 
-export function LiveCard() {
+/** `title`: what it is called as a step of the set-up. */
+export function LiveCard({ title }: { readonly title?: string }) {
   const { t, bytes } = useText();
   const operates = useLab(({ scope }) => scope !== 'read');
   const { value } = useAnswer('live', () => ask('GET /live-systems'), ['job', 'event']);
   const [asking, setAsking] = useState(false);
   return (
-    <Card title={t('lab.boot.live')} actions={operates ? <LiveActions ask={() => setAsking(true)} /> : null}>
-      <p className="quiet">{t('lab.boot.liveHint')}</p>
+    <Card
+      title={title ?? t('lab.boot.live')}
+      actions={operates ? <LiveActions ask={() => setAsking(true)} /> : null}
+    >
+      <p className="quiet">
+        {title === undefined ? null : `${t('lab.setup.liveHint')} `}
+        {t('lab.boot.liveHint')}
+      </p>
       <BootJobs />
       {value?.map(({ architecture, installed, files }) => (
         <div key={architecture}>

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'wouter';
 import type { Event, EventFilter } from '../../../../shared/contract/event.ts';
+import { shownText } from '../../../../shared/lab/shown.ts';
 import { SaveIcon } from '../../icons.tsx';
 import { Button } from '../../parts/Button.tsx';
 import { attempt, useAnswer } from '../answer.ts';
@@ -248,10 +249,10 @@ function Row({ event, set }: { readonly event: Event; readonly set: FiltersProps
       </td>
       <td className="table-name">
         {details === null ? (
-          <span lang="en">{summary}</span>
+          <span lang="en">{shownText(summary)}</span>
         ) : (
           <details>
-            <summary lang="en">{summary}</summary>
+            <summary lang="en">{shownText(summary)}</summary>
             <pre>{JSON.stringify({ id, ...details }, null, 2)}</pre>
           </details>
         )}
@@ -276,7 +277,7 @@ function Pivot({ value, onPick }: { readonly value: string | null; readonly onPi
   if (value === null) return null;
   return (
     <button type="button" className="pivot" title={t('lab.events.filterBy', { value })} onClick={onPick}>
-      {value}
+      {shownText(value)}
     </button>
   );
 }

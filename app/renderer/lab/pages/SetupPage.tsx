@@ -32,10 +32,7 @@ export function SetupPage() {
           </Button>
         </div>
       </Card>
-      <Card title={t('lab.setup.live')}>
-        <p className="quiet">{t('lab.setup.liveHint')}</p>
-        <LiveCard />
-      </Card>
+      <LiveCard title={t('lab.setup.live')} />
       <Card title={t('lab.setup.images')}>
         <p>{t('lab.setup.imagesHint', { folder, free: bytes(catalog?.free_bytes ?? 0) })}</p>
         <p className="quiet">{t('lab.setup.imagesThere', { count: overview?.images ?? 0 })}</p>

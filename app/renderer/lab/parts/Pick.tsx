@@ -1,3 +1,5 @@
+import { shownText } from '../../../../shared/lab/shown.ts';
+
 interface Props<Key extends string> {
   readonly label: string;
   readonly value: Key;
@@ -32,10 +34,10 @@ export function Pick<Key extends string>({
           if (found) onChange(found.key);
         }}
       >
-        {options.some(({ key }) => key === value) ? null : <option value={value}>{value}</option>}
+        {options.some(({ key }) => key === value) ? null : <option value={value}>{shownText(value)}</option>}
         {options.map(({ key, text }) => (
           <option key={key} value={key}>
-            {text}
+            {shownText(text)}
           </option>
         ))}
       </select>
