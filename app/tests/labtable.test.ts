@@ -34,5 +34,14 @@ test('ten thousand machines are all there, and only those that are seen are draw
   // Live, without a click: another one's change.
   await lab.ask('PATCH', '/machines/52:54:00:00:27:0f', { hostname: 'zebra' });
   await page.getByText('zebra').waitFor();
+  // All of them at once, and every row knows.
+  await page.getByRole('checkbox', { name: 'Select all that are shown' }).check();
+  await page.getByRole('button', { name: 'Set policy…' }).click();
+  const sheet = page.getByRole('dialog');
+  await sheet.getByLabel('At network boot').selectOption('inventory');
+  await sheet.getByRole('button', { name: 'Apply' }).click();
+  await page.getByText(`${count} machines changed.`).waitFor({ timeout: 60_000 });
+  await page.getByLabel('At network boot').selectOption('local');
+  await page.getByText(`0 of ${count} machines`).waitFor({ timeout: 60_000 });
   assert.deepEqual(opened.complaints, []);
 });
