@@ -24,6 +24,13 @@ export interface BaseOptions {
   readonly say: (text: string) => void;
 }
 
+/** Where mmdebstrap keeps its `--dpkgopt`s. */
+const settingsOfDpkg = '/etc/dpkg/dpkg.cfg.d/99mmdebstrap';
+
+/** Calls the script beside this file with `word` and the root of the system. */
+const native = (word: 'on' | 'off'): string =>
+  `'${join(import.meta.dirname, 'native.sh').replaceAll("'", "'\\''")}' ${word} "$1"`;
+
 /** What no machine without a person needs; the notices of rights stay. */
 const leftOut = ['man', 'info', 'locale', 'lintian', 'bash-completion'];
 
@@ -48,6 +55,7 @@ export async function debianBase(options: BaseOptions): Promise<string> {
   say(`Making a Debian ${suite} for ${architecture} of ${packages.length} packages and what they need ...`);
   // With its suite named, a package may bring what it depends on from there.
   const newer = backports.map((name) => `${name}/${suite}-backports`);
+  const foreign = architecture === 'arm64' && process.arch !== 'arm64';
   const run = () =>
     output('mmdebstrap', [
       ...[`--architectures=${architecture}`, '--variant=minbase', '--mode=root', '--skip=check/qemu'],
@@ -55,7 +63,11 @@ export async function debianBase(options: BaseOptions): Promise<string> {
       ...['--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "0"'],
       ...leftOut.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
       ...['--dpkgopt=path-exclude=/usr/share/doc/*', '--dpkgopt=path-include=/usr/share/doc/*/copyright'],
+      // A build that a power cut ended is begun again; an upgrade of the finished system waits for its disk.
+      ...['--dpkgopt=force-unsafe-io', `--customize-hook=sed -i /unsafe-io/d "$1${settingsOfDpkg}"`],
+      ...(foreign ? [`--essential-hook=${native('on')}`] : []),
       ...(options.hook === undefined ? [] : [`--customize-hook=${options.hook}`]),
+      ...(foreign ? [`--customize-hook=${native('off')}`] : []),
       ...[suite, work, list],
     ]);
   try {

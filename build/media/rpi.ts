@@ -1,13 +1,13 @@
 /** Builds the appliance for the Raspberry Pi 4 and 5: an image for an SD card that boots into `bty-web`. */
 import {
   copyFile,
+  cp,
   mkdir,
   mkdtemp,
   open,
   readdir,
   readFile,
   rm,
-  stat,
   truncate,
   writeFile,
 } from 'node:fs/promises';
@@ -121,8 +121,8 @@ async function makeBoot(to: string, tree: string, work: string): Promise<void> {
     throw new Error(`config.txt names no kernel:\n${config}`);
   const flat = join(work, 'boot');
   await mkdir(flat);
-  for (const name of names)
-    if ((await stat(join(from, name))).isFile()) await copyFile(join(from, name), join(flat, name));
+  // Also the folder of overlays, for whoever adds one to config.txt.
+  for (const name of names) await cp(join(from, name), join(flat, name), { recursive: true });
   await copyFile(join(root, 'LICENSE'), join(flat, 'LICENSE.bty'));
   const notice = join(tree, 'usr/share/doc/raspi-firmware/copyright');
   await copyFile(notice, join(flat, 'LICENCE.broadcom'));
@@ -131,6 +131,6 @@ async function makeBoot(to: string, tree: string, work: string): Promise<void> {
   await truncate(to, bootBytes);
   await run('mkfs.vfat', ['--invariant', '-F', '32', '-i', 'b7e05e53', '-n', 'BTY_BOOT', to]);
   const files = (await readdir(flat)).sort().map((name) => join(flat, name));
-  await run('mcopy', ['-i', to, '-m', '-Q', ...files, '::']);
+  await run('mcopy', ['-i', to, '-s', '-m', '-Q', ...files, '::']);
   for (const name of names) await rm(join(from, name), { recursive: true });
 }

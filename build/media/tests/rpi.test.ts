@@ -3,9 +3,12 @@
  * system on a virtual machine of the same architecture, started from the kernel of the card.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { copyFile, readFile, truncate } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { run } from '../iso.ts';
 import { buildPi, piTools } from '../rpi.ts';
 import { stateSector } from '../server.ts';
@@ -26,6 +29,27 @@ interface Entry {
   readonly size: number;
   readonly type: string;
   readonly bootable?: boolean;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  return typeof address === 'object' && address !== null ? address.port : assert.fail();
+}
+
+/** What the appliance answers with, as soon as it does. */
+async function served(port: number, path: string): Promise<Buffer> {
+  const limit = performance.now() + patience * 1000;
+  for (;;) {
+    const signal = AbortSignal.timeout(60_000);
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal }).catch(() => null);
+    const body = answer?.ok ? await answer.arrayBuffer().catch(() => null) : null;
+    if (body) return Buffer.from(body);
+    assert.ok(performance.now() < limit, `${path} is not answered: ${answer?.status}`);
+    await pause(1000);
+  }
 }
 
 async function tableOf(disk: string): Promise<readonly Entry[]> {
@@ -70,6 +94,7 @@ test(
       // What the boot loaders in the boards' own memories look for.
       for (const name of ['start4.elf', 'fixup4.dat', 'bcm2711-rpi-4-b.dtb', 'LICENCE.broadcom'])
         await got(name);
+      assert.match(await run('mdir', ['-b', '-i', drive, '::overlays']), /::\/overlays\/\S+\.dtbo/);
       const five = await readFile(await got('bcm2712-rpi-5-b.dtb'), 'latin1');
       assert.ok(five.includes('raspberrypi,rp1-gem'), 'the network card of a Pi 5 is described');
       const image = await readFile(await got(kernel));
@@ -78,17 +103,20 @@ test(
       const disk = join(folder, 'disk');
       await copyFile(built.image, disk);
       await truncate(disk, 9e9);
+      const port = await freePort();
       const switchedOn = async () =>
         PersonalMachine.start({
           folder,
           firmware: {
             kernel: join(folder, kernel),
             initrd: await got(initrd),
-            words: words.replace('console=tty0', 'console=ttyAMA0'),
+            // Linux asks its driver for the first port that is named, and for no other where that is not there.
+            words: words.replace('console=ttyAMA10,115200 ', '').replace('console=tty0', 'console=ttyAMA0'),
           },
           devices: [
             ...diskDevice(disk, 'CARD', 1),
-            ...['-netdev', 'user,id=n0,restrict=on', '-device', 'virtio-net-pci,netdev=n0,romfile='],
+            ...['-netdev', `user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:${port}-:8080`],
+            ...['-device', 'virtio-net-pci,netdev=n0,romfile='],
           ],
         });
       let pi = await switchedOn();
@@ -101,6 +129,26 @@ test(
         await pi.sees(/Name: /, patience);
         pi.type('pi-server\r');
         await pi.sees(/== bty appliance \S+ on pi-server/, patience);
+        await pi.sees(/9 power off\s+> /, patience);
+        assert.deepEqual(JSON.parse((await served(port, '/healthz')).toString()), { status: 'ok' });
+        // What the machines that it boots are given: its own system is of another architecture.
+        const given = await served(port, '/boot/bty-netboot-x86_64.vmlinuz');
+        assert.equal(given.toString('latin1', 0x202, 0x206), 'HdrS', 'a kernel for PCs');
+        pi.type('7\r');
+        await pi.sees(/comes back here/, patience);
+        // The words that are awaited do not stand in what is typed.
+        pi.type(
+          "systemctl --failed --plain --no-legend | sed 's/^/FAI''LED /'; findmnt -no SOURCE /boot/firmware\r",
+        );
+        pi.type("echo UNITS''-END; exit\r");
+        const from = pi.console.length;
+        await pi.sees(/UNITS-END/, patience);
+        assert.doesNotMatch(pi.console.slice(from), /FAILED/, 'every unit runs');
+        assert.match(
+          pi.console.slice(from),
+          /^\/dev\/vda1$/m,
+          'the boot partition is where updates look for it',
+        );
         await pi.sees(/9 power off\s+> /, patience);
         pi.type('9\r');
         await pi.ended(patience);
