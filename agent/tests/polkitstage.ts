@@ -30,26 +30,28 @@ polkit.addRule(function (action, subject) {
 export class Stage {
   readonly #folder: string;
   readonly #init: ChildProcess;
+  readonly #named: string | undefined;
   #inside = 0;
   #pipes = 0;
   /** Rejects when a daemon dies before the stage is struck. */
   readonly #fall = Promise.withResolvers<never>();
 
-  private constructor(folder: string, init: ChildProcess) {
+  private constructor(folder: string, init: ChildProcess, named: string | undefined) {
     this.#folder = folder;
     this.#init = init;
+    this.#named = named;
   }
 
-  /** The program that the action file names: `bty` of this checkout. */
+  /** The program that the action file names: `bty` of this checkout where no other was named. */
   get program(): string {
-    return join(this.#folder, 'bty');
+    return this.#named ?? join(this.#folder, 'bty');
   }
 
-  /** Runs `use` on a stage. */
-  static async run(use: (stage: Stage) => Promise<void>): Promise<void> {
+  /** Runs `use` on a stage where `program` may ask for permission. */
+  static async run(use: (stage: Stage) => Promise<void>, program?: string): Promise<void> {
     const folder = await mkdtemp(join(tmpdir(), 'bty-polkit-'));
     const words = ['--mount', '--pid', '--fork', '--mount-proc', '--kill-child', 'sleep', 'infinity'];
-    const stage = new Stage(folder, spawn('unshare', words, { stdio: 'ignore' }));
+    const stage = new Stage(folder, spawn('unshare', words, { stdio: 'ignore' }), program);
     try {
       await Promise.race([stage.#raise().then(() => use(stage)), stage.#fall.promise]);
     } finally {
@@ -97,7 +99,10 @@ export class Stage {
     });
     await this.#accounts();
     await this.#policies();
-    await writeFile(this.program, `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, { mode: 0o755 });
+    if (this.#named === undefined)
+      await writeFile(this.program, `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, {
+        mode: 0o755,
+      });
     this.#run('mount', '-t', 'tmpfs', 'none', '/run');
     this.#run('mkdir', '-p', '/run/dbus', '/run/lock');
     // It prints its address when it listens; a socket that only exists refuses connections.
@@ -176,6 +181,14 @@ async function holding(holds: () => Promise<boolean>): Promise<void> {
   }
 }
 
+/** Ends `child` and all that it started, which nsenter(1) would leave behind. */
+export async function endWhole(child: ChildProcess): Promise<void> {
+  const family = await descendantsOf(child.pid ?? 0);
+  for (const { pid } of family) process.kill(pid, 'SIGKILL');
+  child.kill('SIGKILL');
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+}
+
 /** pkttyagent(1) at a terminal: what a desktop's dialog is otherwise. */
 export class Agent {
   text = '';
@@ -239,5 +252,10 @@ export class Agent {
 
   end(): void {
     this.#child.kill();
+  }
+
+  /** Ends it with everything below it, so that another one can take its place. */
+  gone(): Promise<void> {
+    return endWhole(this.#child);
   }
 }

@@ -73,7 +73,11 @@ export class Batches {
 
   /** Asks the helper of a running job to take one more disk; one that it does not take has a job of its own. */
   #join(id: number, disk: AppDisk): void {
-    this.#change(id, (job) => ({ ...job, disks: [...job.disks, disk] }));
+    this.#change(id, (job) => {
+      const { [disk.path]: _before, ...reasons } = job.reasons;
+      const disks = [...job.disks.filter(({ path }) => path !== disk.path), disk];
+      return { ...job, disks, reasons };
+    });
     if (!this.#helpers.get(id)?.add(targetOf(disk, false))) this.#part(id, disk.path);
   }
 
@@ -177,7 +181,8 @@ function takesMore(job: JobState): boolean {
 /** A reason against one disk stands with that disk; one against the job stands with the job. */
 function refused(job: JobState, news: Extract<HelperNews, { kind: 'refused' }>): JobState {
   const { scope, target, failure: reason } = news;
-  const reasons = target === null ? job.reasons : { ...job.reasons, [target]: reason };
+  // The gravest comes first.
+  const reasons = target === null ? job.reasons : { [target]: reason, ...job.reasons };
   return { ...job, reasons, failure: scope === 'job' ? (job.failure ?? reason) : job.failure };
 }
 

@@ -131,6 +131,10 @@ export class Helper {
       if (this.#cancelled) return failure('CANCELLED', { untouched: true });
       if (this.#elevated) return permissionFailure({ code, signal, stderr: this.#complaint });
     }
-    return this.#conversation.ended(this.#complaint);
+    const found = this.#conversation.ended(this.#complaint);
+    // One that was cancelled before its disks were begun says no more than that.
+    if (found === null && this.#conversation.outcome === 'cancelled')
+      return failure('CANCELLED', { untouched: true });
+    return found;
   }
 }
