@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Fault, FaultyDisk } from '../disk/faulty.ts';
 import type { DiskHandle } from '../disk/handle.ts';
@@ -252,6 +253,56 @@ for (const phase of ['clearing', 'writing', 'verifying'] as const) {
       assert.equal(ran.outcome, 'cancelled');
       assert.equal(ran.results[0]?.failure?.code, 'CANCELLED');
       if (phase !== 'clearing') looksBlank(await readFile(path));
+    });
+  });
+}
+
+/** A disk whose flush number `nth` ends only when it is released. */
+class DeafDisk extends FaultyDisk {
+  readonly awake = Promise.withResolvers<void>();
+  #left: number;
+
+  constructor(inner: DiskHandle, nth: number) {
+    super(inner);
+    this.#left = nth;
+  }
+
+  override async flush(): Promise<void> {
+    if (--this.#left === 0) await this.awake.promise;
+    await super.flush();
+  }
+}
+
+for (const [nth, phase] of [
+  [1, 'clearing'],
+  [2, 'flushing'],
+  [3, 'settling'],
+] as const) {
+  test(`a disk that does not answer a flush while ${phase} is given up, and stays blank when it awakes`, async () => {
+    await inFolder(async (folder) => {
+      const image = join(folder, 'image.img');
+      await writeFile(image, imageBytes(8 * MiB));
+      const path = await diskFile(folder, 16 * MiB, old);
+      let deaf: DeafDisk | undefined;
+      const wrap = (disk: DiskHandle) => {
+        deaf = new DeafDisk(disk, nth);
+        return deaf;
+      };
+      const control = { signal: neverEnding.signal, skipVerify: neverEnding.skipVerify };
+      const options = { stallAfter: 200, every: 50 };
+      const { results } = await flashImage({ image }, [diskAt(path, 16 * MiB, wrap)], control, options);
+      assert.equal(results[0]?.failure?.code, 'DISK_STALLED');
+      assert.ok(
+        deaf && !deaf.calls.some(({ call }) => call === 'close'),
+        'it is open as long as it is asked',
+      );
+      deaf.awake.resolve();
+      while (!deaf.calls.some(({ call }) => call === 'close')) await setImmediate();
+      const start = (await readFile(path)).subarray(0, MiB);
+      assert.ok(
+        start.every((byte) => byte === 0),
+        'the first MiB is zero',
+      );
     });
   });
 }

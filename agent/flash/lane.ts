@@ -8,6 +8,8 @@ import { TargetWriter, type WriterOptions } from './writer.ts';
 
 /** Milliseconds that a cancelled flash waits for the writes that are under way. */
 const grace = 500;
+/** What else a disk is asked, a flush above all, may take so many times as long as a write before it is given up. */
+const flushPatience = 5;
 
 export interface LaneOptions {
   readonly plan: FlashPlan;
@@ -33,6 +35,8 @@ export class Lane {
   #partitionsRead = false;
   /** True from the first write on. */
   #touched = false;
+  /** Ends when the disk has answered what it was asked last beside its writes. */
+  #asked: Promise<void> = Promise.resolve();
   #toVerify = 0;
   #lastVerify = 0;
 
@@ -50,7 +54,7 @@ export class Lane {
       this.#options.control.signal.throwIfAborted();
       this.writer = new TargetWriter(this.#disk, this.#options.writer);
       this.#touched = true;
-      await this.writer.clear();
+      await this.#answered(this.writer.clear());
       this.#enter('writing');
       return true;
     } catch (error) {
@@ -85,16 +89,17 @@ export class Lane {
       await this.#whileWanted(writer.settled());
       this.#checkDigest(result);
       this.#enter('flushing');
-      await this.#whileWanted(writer.flush());
+      await this.#answered(writer.flush());
       const verified = await this.#verify(writer, pass, result);
       this.#options.control.signal.throwIfAborted();
       this.#enter('settling');
-      await writer.settle(this.#options.plan.verify !== 'none');
+      await this.#timely(writer.settle(this.#options.plan.verify !== 'none'));
       this.#partitionsRead = await writer.rereadPartitions();
       if (!this.#partitionsRead) this.#notice('the system still uses the old partition table of');
       await this.#end(null, verified);
     } catch (error) {
-      if (this.#phase === 'settling') await this.#whileWanted(writer.blank()).catch(() => {});
+      const isDeaf = asFailure(error).code === 'DISK_STALLED';
+      if (this.#phase === 'settling' && !isDeaf) await this.#answered(writer.blank()).catch(() => {});
       writer.abandon(this.#cancelledOr(error));
       await this.#end(this.#cancelledOr(error), false);
     }
@@ -169,6 +174,30 @@ export class Lane {
     return await this.#whileWanted(Promise.race([reading, given]));
   }
 
+  /** Waits for something that the disk was asked, until it is cancelled or given up. */
+  #answered<Value>(work: Promise<Value>): Promise<Value> {
+    return this.#whileWanted(this.#timely(work));
+  }
+
+  /** Waits for something that the disk was asked. Rejects with DISK_STALLED where it does not answer. */
+  async #timely<Value>(work: Promise<Value>): Promise<Value> {
+    this.#asked = work.then(
+      () => {},
+      () => {},
+    );
+    const limit = flushPatience * this.#options.writer.stallAfter;
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<never>((_resolve, reject) => {
+      const stalled = { target: this.target, offset: 0, length: 0, seconds: Math.round(limit / 1000) };
+      timer = setTimeout(() => reject(failure('DISK_STALLED', stalled)), limit);
+    });
+    try {
+      return await Promise.race([work, tooLong]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Waits for `work`, but no longer than the grace after a cancel: a hanging disk does not hold the person. */
   async #whileWanted<Value>(work: Promise<Value>): Promise<Value> {
     const { signal } = this.#options.control;
@@ -239,7 +268,7 @@ export class Lane {
   async #close(): Promise<void> {
     // A descriptor stays open until its last write has ended: its number must not come to mean another file. And it is
     // closed then, however late that is: an agent that tries again opens the disk exclusively.
-    const closed = (this.writer?.quiet() ?? Promise.resolve())
+    const closed = Promise.all([this.writer?.quiet(), this.#asked])
       .then(() => this.#disk?.close())
       .catch(() => {});
     let timer: NodeJS.Timeout | undefined;

@@ -159,6 +159,8 @@ export class TargetWriter {
   /** Writes what was held back, the start last, each flushed and read back. */
   async settle(verify: boolean): Promise<void> {
     for (const { offset, length, content } of [...this.held.regions].reverse()) {
+      // A disk that was given up meanwhile must not become bootable when it awakes.
+      if (this.#failure) throw this.#failure;
       await this.#storeHeld(content, offset);
       await this.flush();
       if (verify) await this.#readBack(offset, length, content);
