@@ -6,10 +6,11 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
 import { cpio } from '../../shared/archive/cpio.ts';
+import { type Architecture, addonOf, runtimeOf } from '../pack/foreign.ts';
 import { output } from './command.ts';
 import { type Drivers, pickDrivers } from './modules.ts';
 import { fetchPackages, type Packages } from './packages.ts';
-import { bundleProgram, nativeModule } from './program.ts';
+import { bundleProgram } from './program.ts';
 import { systemLayer, Tree } from './tree.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -126,14 +127,15 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
 
 async function systemOf(options: LiveOptions, packages: Packages, work: string): Promise<Tree> {
   const native = options.architecture === (process.arch === 'x64' ? 'amd64' : process.arch);
-  const source = native
-    ? process.execPath
-    : join(root, 'node_modules', `node-linux-${nodeArchitecture(options)}`, 'bin', 'node');
-  if ((await stat(source).catch(() => null)) === null)
-    throw new Error(`there is no Node.js for ${options.architecture} at ${source}`);
+  const source = native ? process.execPath : await runtimeOf(nodeArchitecture(options));
   const node = join(work, 'node');
-  await output('strip', ['-o', node, source]);
   const triplet = options.architecture === 'amd64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu';
+  const strip = native ? 'strip' : `${triplet}-strip`;
+  await output(strip, ['-o', node, source]).catch(async (error: unknown) => {
+    if (native) throw error;
+    options.say(`Node.js keeps its symbols, which makes it larger: ${strip} (binutils) is not here.`);
+    await cp(source, node);
+  });
   return systemLayer({ packages: packages.others, node, triplet });
 }
 
@@ -141,8 +143,10 @@ async function firmwareOf(packages: Packages, drivers: Drivers): Promise<{ tree:
   const [tree, names] = [new Tree(), [] as string[]];
   for (const name of drivers.firmware) {
     for (const { folder } of packages.firmware) {
-      const from = join(folder, 'lib', 'firmware', name);
-      if (!(await stat(from).catch(() => null))?.isFile()) continue;
+      const places = ['lib', join('usr', 'lib')].map((place) => join(folder, place, 'firmware', name));
+      const found = await Promise.all(places.map((path) => stat(path).catch(() => null)));
+      const from = places.find((_path, index) => found[index]?.isFile());
+      if (from === undefined) continue;
       await tree.copy(join('lib/firmware', name), from, 0o644);
       names.push(name);
       break;
@@ -160,7 +164,7 @@ async function agentOf(options: LiveOptions, version: string, work: string): Pro
   if (options.stick) await tree.copy('usr/bin/systemctl', join(recipe, 'systemctl'), 0o755);
   const files = await bundleProgram({ version, to: join(work, 'agent'), place, programs });
   for (const [name, from] of files) await tree.copy(join(place, name), from, 0o644);
-  return tree.copy(join(place, 'koffi.node'), nativeModule(nodeArchitecture(options)), 0o755);
+  return tree.copy(join(place, 'koffi.node'), await addonOf(nodeArchitecture(options)), 0o755);
 }
 
 /** Programs of the stick besides the agent, by the name of their bundle. */
@@ -168,7 +172,7 @@ const stickPrograms: ReadonlyMap<string, string> = new Map([
   ['stick.js', join(root, 'agent', 'stick', 'main.ts')],
 ]);
 
-const nodeArchitecture = ({ architecture }: LiveOptions): string =>
+const nodeArchitecture = ({ architecture }: LiveOptions): Architecture =>
   architecture === 'amd64' ? 'x64' : 'arm64';
 
 /** `archive` packed by zstd, from the cache where it was packed before: the large layers change seldom. */

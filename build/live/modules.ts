@@ -1,5 +1,6 @@
 /** The drivers of the live system: the wanted ones of a kernel package and what they need. */
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { output } from './command.ts';
 
@@ -19,6 +20,9 @@ export interface Drivers {
 /** Copies the wanted modules of the unpacked kernel package `from` to the folder `to`. */
 export async function pickDrivers(from: string, to: string, wanted: readonly string[]): Promise<Drivers> {
   await rm(to, { recursive: true, force: true });
+  // Kernels of later suites have their modules under /usr, where depmod does not look.
+  if (!existsSync(join(from, 'lib')) && existsSync(join(from, 'usr', 'lib', 'modules')))
+    await symlink(join('usr', 'lib'), join(from, 'lib')).catch(() => {});
   const [release] = await readdir(join(from, 'lib', 'modules'));
   if (!release) throw new Error('the kernel package has no modules');
   const all = join(from, 'lib', 'modules', release);

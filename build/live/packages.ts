@@ -9,7 +9,7 @@ const programs = ['busybox-static', 'util-linux', 'efibootmgr', 'e2fsprogs'];
 const libraries = [
   ...['libc6', 'libstdc++6', 'libgcc-s1', 'libblkid1', 'libmount1', 'libsmartcols1', 'libudev1', 'libtinfo6'],
   ...['libselinux1', 'libpcre2-8-0', 'libefivar1', 'libefiboot1', 'libpopt0', 'libcap-ng0'],
-  ...['libext2fs2', 'libcom-err2', 'libuuid1'],
+  ...['libext2fs2', 'libcom-err2', 'libuuid1', 'libcap2'],
 ];
 /** Vendor firmware of network cards, in the component non-free-firmware. */
 const firmware = ['firmware-realtek', 'firmware-bnx2', 'firmware-bnx2x', 'firmware-misc-nonfree'];
@@ -48,14 +48,19 @@ export async function fetchPackages(options: PackageOptions): Promise<Packages> 
     options.kernelSuite === undefined ? apt : [...apt, '-o', `APT::Default-Release=${options.kernelSuite}`];
   const kernelName = await kernelPackage(kernelApt, options.architecture);
   const kernel = (await fetchOffers([kernelName], kernelApt, options)).get(kernelName);
-  const fetched = await fetchOffers(
-    [...programs, ...libraries, ...(options.firmware ? firmware : [])],
-    apt,
-    options,
-  );
+  const others = [...programs, ...(await namesToday(libraries, apt))];
+  const fetched = await fetchOffers([...others, ...(options.firmware ? firmware : [])], apt, options);
   const named = (names: readonly string[]) => names.flatMap((name) => fetched.get(name) ?? []);
   if (!kernel) throw new Error(`apt offers no package ${kernelName}`);
-  return { kernel, others: named([...programs, ...libraries]), firmware: named(firmware) };
+  return { kernel, others: named(others), firmware: named(firmware) };
+}
+
+/** Names of libraries as this suite has them: since Debian 13 those with a 64-bit time_t end in t64. */
+async function namesToday(names: readonly string[], apt: readonly string[]): Promise<readonly string[]> {
+  const later = (name: string) => `${name}t64`;
+  const table = await output('apt-cache', [...apt, 'madison', ...names, ...names.map(later)]);
+  const known = new Set(table.split('\n').map((line) => line.split('|')[0]?.trim()));
+  return names.map((name) => (!known.has(name) && known.has(later(name)) ? later(name) : name));
 }
 
 /** The packages `names` of this machine's own sources, in this order, downloaded and unpacked like those above. */

@@ -1,7 +1,6 @@
 /** The agent as files beside one another: `bty.js`, its worker threads, the native module. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 import { workerEntry, workerNames } from '../../agent/system/worker.ts';
 
@@ -50,11 +49,4 @@ export async function bundleProgram(options: ProgramOptions): Promise<ReadonlyMa
     files.set(name, outfile);
   }
   return files;
-}
-
-/** Path of koffi's addon for Linux on `architecture` (`x64`, `arm64`). */
-export function nativeModule(architecture: string): string {
-  const require = createRequire(import.meta.url);
-  const found = require.resolve(`@koromix/koffi-linux-${architecture}`);
-  return join(dirname(found), `linux_${architecture}`, 'koffi.node');
 }
