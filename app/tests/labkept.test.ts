@@ -115,6 +115,28 @@ test('what was typed and not saved outlives a walk through the pages, and is not
   assert.deepEqual(opened.complaints, []);
 });
 
+test('whoever logs in again in one page is let in again in the others', { skip }, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await lab.ask('PUT', `/machines/${mac}`, { hostname: 'node-1' });
+  await enter(page, lab, `/ui/machines/${mac}`);
+  const other = await page.context().newPage();
+  await other.goto(`${lab.url}/ui/machines/${mac}`);
+  await other.getByLabel('Notes').fill('in the other one');
+  await endOthers(lab);
+  await page.getByRole('link', { name: 'Events', exact: true }).click();
+  await page.getByText('Your session has ended').waitFor();
+  await other.getByText('Your session has ended').waitFor();
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByText(/Chain unbroken/).waitFor();
+  await other.getByText('Your session has ended').waitFor({ state: 'detached' });
+  assert.equal(await other.getByLabel('Notes').inputValue(), 'in the other one');
+  assert.deepEqual(opened.complaints, []);
+});
+
 test('two who set the network at the same time both have what they set', { skip }, async () => {
   await using lab = await startLab();
   await using browser = await startBrowser();

@@ -41,7 +41,11 @@ export function Shell() {
   // Whoever hears the page instead of seeing it learns of another one by the focus moving to it.
   // biome-ignore lint/correctness/useExhaustiveDependencies: the page is what it reacts to
   useEffect(() => {
-    if (!first.current) main.current?.focus();
+    if (!first.current) {
+      main.current?.focus();
+      // What was refused on the page before is no matter of this one.
+      useLab.setState({ trouble: null });
+    }
     first.current = false;
   }, [place]);
   return (

@@ -1,4 +1,4 @@
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation } from 'wouter';
 import { Mark } from '../../icons.tsx';
@@ -18,6 +18,10 @@ export function LoginPage() {
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const atLogin = place === '/login';
+  useComeIn(async () => {
+    if (atLogin) go(wantedPage(), { replace: true });
+    await enter();
+  });
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setBusy(true);
@@ -64,6 +68,24 @@ export function LoginPage() {
         return t('lab.link.unreachable');
     }
   }
+}
+
+/** Milliseconds between two looks whether somebody is logged in. */
+const pause = 3000;
+
+/** Calls `come` when a session is there without this form: of another page of this browser, or of the app around it. */
+function useComeIn(come: () => Promise<void>): void {
+  const latest = useRef(come);
+  latest.current = come;
+  useEffect(() => {
+    const look = async () => {
+      if (document.hidden) return;
+      const answer = await fetch('/access/who', { credentials: 'same-origin' }).catch(() => null);
+      if (answer?.ok === true) await latest.current();
+    };
+    const timer = setInterval(() => void look(), pause);
+    return () => clearInterval(timer);
+  }, []);
 }
 
 /** The contract's form: it answers a redirect when the password was right, which a page does not follow. */
