@@ -384,12 +384,14 @@ test('64 clients share bounded memory, and more than allowed are told to come ba
 test('memory between files and sockets is reused, and no more is kept than allowed', () => {
   const slots = new Slots(1024 * 1024);
   const first = slots.take(1_500_000);
-  assert.equal(first.length, 256 * 1024);
+  assert.equal(first.length, 512 * 1024);
   assert.equal(slots.take(1).length, 64 * 1024);
+  assert.equal(slots.take(256 * 1024).length, 256 * 1024);
   slots.give(first);
-  assert.equal(slots.take(256 * 1024), first);
+  assert.equal(slots.take(512 * 1024), first);
   slots.give(first);
   slots.give(Buffer.alloc(64 * 1024));
+  slots.give(Buffer.alloc(256 * 1024));
   assert.equal(slots.lentBytes, 0);
 });
 

@@ -148,13 +148,14 @@ export class FileSender {
     response.once('close', onClose).on('timeout', onStall).setTimeout(this.#stallMilliseconds);
     this.#transfers++;
     const told = { bytes: 0 };
+    const outlet = new Outlet(response, gone.signal);
     try {
       for (const { before, span } of layout.sections) {
-        if (before.length > 0) await pace.during(before.length, write(response, before, gone.signal));
-        await this.#span(response, content, span, { pace, told, gone: gone.signal });
+        if (before.length > 0) await pace.during(before.length, outlet.write(before));
+        await this.#span(outlet, content, span, { pace, told, gone: gone.signal });
       }
       const { end } = layout;
-      if (end.length > 0) await pace.during(end.length, write(response, end, gone.signal));
+      if (end.length > 0) await pace.during(end.length, outlet.write(end));
       response.end();
       return { status, bytes: told.bytes, problem: null };
     } catch (error) {
@@ -168,7 +169,7 @@ export class FileSender {
   }
 
   async #span(
-    response: ServerResponse,
+    outlet: Outlet,
     content: Content,
     span: OpenSpan,
     {
@@ -208,7 +209,7 @@ export class FileSender {
         this.#slots.give(slot);
         break;
       }
-      const written = write(response, slot.subarray(0, count), gone).finally(() => this.#slots.give(slot));
+      const written = outlet.write(slot.subarray(0, count)).finally(() => this.#slots.give(slot));
       writing = pace.during(count, written);
       // Its failure is met in the next round.
       writing.catch(() => {});
@@ -277,17 +278,27 @@ function layoutOf(
   return { headers, sections, end };
 }
 
-/** Resolves when the system took all of `piece`; rejects when the client is gone, and `piece` is free then too. */
-function write(response: ServerResponse, piece: Buffer, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onGone = (): void => reject(gone.reason);
-    gone.addEventListener('abort', onGone, { once: true });
-    response.write(piece, (error) => {
-      gone.removeEventListener('abort', onGone);
-      if (error) reject(error);
-      else resolve();
+/** Where the pieces of one body go, one after the other. */
+class Outlet {
+  readonly #response: ServerResponse;
+  #fail: (reason: unknown) => void = () => {};
+
+  constructor(response: ServerResponse, gone: AbortSignal) {
+    this.#response = response;
+    // One for all pieces: a listener that is added and removed for each is dear.
+    gone.addEventListener('abort', () => this.#fail(gone.reason), { once: true });
+  }
+
+  /** Resolves when the system took all of `piece`; rejects when the client is gone, and `piece` is free then too. */
+  write(piece: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      this.#response.write(piece, (error) => {
+        if (error) reject(error);
+        else resolve();
+      });
     });
-  });
+  }
 }
 
 function empty(response: ServerResponse, status: number, headers: OutgoingHttpHeaders): Sent {

@@ -1,7 +1,7 @@
 /** Reused memory between files and sockets: its size follows how many share it and how fast each one drains. */
 
 const kibibyte = 1024;
-const sizes = [64 * kibibyte, 256 * kibibyte] as const;
+const sizes = [64 * kibibyte, 256 * kibibyte, 512 * kibibyte] as const;
 
 /** Buffers that transfers borrow. What is kept for reuse is bounded; what is lent is bounded by the transfers. */
 export class Slots {
@@ -20,7 +20,7 @@ export class Slots {
     return this.#lentBytes;
   }
 
-  /** Borrows at least 64 KiB; `bytes` is rounded to one of two sizes. */
+  /** Borrows at least 64 KiB; `bytes` is rounded to one of three sizes. */
   take(bytes: number): Buffer {
     const size = sizes.findLast((candidate) => candidate <= bytes) ?? sizes[0];
     this.#lentBytes += size;
@@ -48,7 +48,7 @@ export class Slots {
  * a client that took longer than `slowMilliseconds` for its last piece, since that memory lies idle meanwhile.
  */
 export function pieceBytes(transfers: number, lastMilliseconds: number): number {
-  const fair = transfers <= 128 ? sizes[1] : sizes[0];
+  const fair = transfers <= 64 ? sizes[2] : transfers <= 128 ? sizes[1] : sizes[0];
   return lastMilliseconds > slowMilliseconds ? sizes[0] : fair;
 }
 
