@@ -83,6 +83,8 @@ const indexed: readonly (typeof columns)[number][] = [
   'phase',
 ];
 const place = (column: (typeof columns)[number]) => `?${columns.indexOf(column) + 1}`;
+/** All but the wire form, which is made of the others. */
+const ofRecord = columns.slice(0, -1).join(', ');
 const update = `UPDATE machines SET ${columns
   .filter((column) => column !== 'mac' && !indexed.includes(column))
   .map((column) => `${column} = ${place(column)}`)
@@ -109,7 +111,7 @@ export function sqliteMachines(
   const listWire: MachineStore['listWire'] = (filter, after, limit) =>
     listed(database, 'mac, wire', filter, after, limit, (row) => {
       if (row.wire !== null) return String(row.wire);
-      const found = database.prepare('SELECT * FROM machines WHERE mac = ?').get(String(row.mac));
+      const found = database.prepare(`SELECT ${ofRecord} FROM machines WHERE mac = ?`).get(String(row.mac));
       return found ? wireOf(toRecord(found)) : '{}';
     });
   const put: MachineStore['put'] = (record) => {
@@ -124,7 +126,7 @@ export function sqliteMachines(
   renewWires(database, limitOfBoots, wireOf);
   return {
     get: (mac) => {
-      const row = database.prepare('SELECT * FROM machines WHERE mac = ?').get(mac);
+      const row = database.prepare(`SELECT ${ofRecord} FROM machines WHERE mac = ?`).get(mac);
       return row ? toRecord(row) : null;
     },
     put,
@@ -133,7 +135,7 @@ export function sqliteMachines(
       return Number(database.prepare('DELETE FROM machines WHERE mac = ?').run(mac).changes) > 0;
     },
     wireOf,
-    list: (filter, after, limit) => listed(database, '*', filter, after, limit, toRecord),
+    list: (filter, after, limit) => listed(database, ofRecord, filter, after, limit, toRecord),
     listWire,
     listText: (filter, after) => joined(database, filter, after, listWire),
     count: (filter) => {
@@ -159,7 +161,7 @@ export function sqliteMachines(
     },
     moveTime: (by) => {
       const rows = database
-        .prepare(`SELECT * FROM machines WHERE due_at IS NOT NULL OR life NOT LIKE '%"boots":[]%'`)
+        .prepare(`SELECT ${ofRecord} FROM machines WHERE due_at IS NOT NULL OR life NOT LIKE '%"boots":[]%'`)
         .all();
       for (const row of rows) {
         const record = toRecord(row);
@@ -169,7 +171,10 @@ export function sqliteMachines(
       }
     },
     withSerial: (serial) =>
-      database.prepare('SELECT * FROM machines WHERE smbios_serial = ? LIMIT 10').all(serial).map(toRecord),
+      database
+        .prepare(`SELECT ${ofRecord} FROM machines WHERE smbios_serial = ? LIMIT 10`)
+        .all(serial)
+        .map(toRecord),
     putInventory: (mac, document, at) =>
       void database
         .prepare(
@@ -196,7 +201,7 @@ function renewWires(database: Database, limit: LoopLimit, wireOf: (record: Machi
     database.connection.exec('UPDATE machines SET wire = NULL');
     keepSetting(database, name, form);
   });
-  const some = `SELECT * FROM machines WHERE mac > ? AND wire IS NULL ORDER BY mac LIMIT ${slice}`;
+  const some = `SELECT ${ofRecord} FROM machines WHERE mac > ? AND wire IS NULL ORDER BY mac LIMIT ${slice}`;
   for (let last = '', rows: Row[] = []; last === '' || rows.length === slice; ) {
     rows = database.prepare(some).all(last);
     last = String(rows.at(-1)?.mac ?? '-');
@@ -215,7 +220,7 @@ const slice = 500;
 
 function* listed<Item>(
   database: Database,
-  columns: '*' | 'mac, wire',
+  columns: string,
   filter: MachineFilter,
   after: string | null,
   limit: number | null,
@@ -335,6 +340,9 @@ function toRecord(row: Row): MachineRecord {
 /** In the place of a rule for disks that cannot be read: no disk has such a serial number, so none is written. */
 const unreadable = '(the rule cannot be read)';
 
+/** The text of a life that was read: what an operator changes is mostly something else. */
+const lives = new WeakMap<object, string>();
+
 /** A machine whose life cannot be read is stopped: it may be flashed already, so an operator has to decide anew. */
 function lifeIn(row: Row): Life {
   const found = objectIn(row.life) as Partial<Life> | null;
@@ -344,7 +352,10 @@ function lifeIn(row: Row): Life {
     typeof found.since === 'number' &&
     typeof found.heard === 'number' &&
     Array.isArray(found.boots);
-  if (whole) return found as Life;
+  if (whole) {
+    lives.set(found, String(row.life));
+    return found as Life;
+  }
   const failure = {
     code: 'INTERNAL',
     message: 'What is written of this machine cannot be read.',
@@ -384,6 +395,6 @@ function toValues(record: MachineRecord): (string | number | null)[] {
     record.smbiosSerial,
     record.life.phase,
     deadline(record.life),
-    JSON.stringify(record.life),
+    lives.get(record.life) ?? JSON.stringify(record.life),
   ];
 }
