@@ -122,7 +122,10 @@ test('names that would be programs, turn the direction of writing or do not end 
 }, async () => {
   await using lab = await startLab();
   await using browser = await startBrowser();
-  await using opened = await openPage(browser, { viewport: { width: 360, height: 780 } });
+  await using opened = await openPage(browser, {
+    viewport: { width: 360, height: 780 },
+    timezoneId: 'Asia/Kolkata',
+  });
   const { page } = opened;
   const program = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
   const turned = '\u202egnp.\u2066x';
@@ -169,6 +172,21 @@ test('names that would be programs, turn the direction of writing or do not end 
     if (!/ · bty appliance$/.test(found.title)) wrong.push(`${place} is called ${found.title}`);
   }
   assert.deepEqual(wrong, []);
+  // Every moment is told as it is here, and exactly on hover; a page that has to wait says so.
+  await page.route(/\/boots\?/, async (route) => {
+    await page.getByRole('progressbar', { name: 'Waiting for the appliance' }).waitFor();
+    await route.continue();
+  });
+  await page.goto(`${lab.url}/ui/machines/${mac}`);
+  const moments = page.locator('main time');
+  await page.getByText('iPXE and its script').waitFor();
+  for (const moment of await moments.all()) {
+    const exact = (await moment.getAttribute('title')) ?? '';
+    assert.match(exact, /^\d{4}-\d\d-\d\dT.*Z$/);
+    const here = new Date(Date.parse(exact) + 5.5 * 3_600_000).toISOString().slice(11, 16);
+    assert.match((await moment.textContent()) ?? '', new RegExp(here));
+  }
+  await page.unroute(/\/boots\?/);
   // What a question says never pushes its buttons away.
   await page.goto(`${lab.url}/ui/machines/${mac}`);
   await page.getByRole('button', { name: 'Print label' }).click();

@@ -78,22 +78,27 @@ function Simple({ act, machines, onClose }: SheetProps & { readonly act: 'arm' |
 const armed = (machines: readonly Machine[]) =>
   machines.some(({ boot_policy }) => /^flash/.test(boot_policy));
 
+const unchosen = '-';
+
 function SetImage({ machines, images, onClose }: SheetProps) {
   const { t } = useTranslation();
-  const [image, setImage] = useState('');
+  // None is chosen for a person: "no image" would be taken from all of them by one click.
+  const [image, setImage] = useState<string | null>(null);
   const count = machines.length;
   return (
     <Confirm
       title={t('lab.bulk.imageTitle', { count })}
       act={t('lab.common.apply')}
       {...(armed(machines) ? { danger: true, typed: String(count) } : {})}
+      isReady={image !== null}
       onAct={() => run(machines, { action: 'set-image', image_sha256: image === '' ? null : image })}
       onClose={onClose}
     >
       <Pick
         label={t('lab.bulk.pick')}
-        value={image}
+        value={image ?? unchosen}
         options={[
+          ...(image === null ? [{ key: unchosen, text: t('lab.rollout.choose') }] : []),
           { key: '', text: t('lab.binding.noImage') },
           ...images.flatMap(({ sha256, name }) => (sha256 === null ? [] : [{ key: sha256, text: name }])),
         ]}

@@ -7,6 +7,7 @@ import { phases } from '../../../shared/machine/life.ts';
 import { Button, IconButton } from '../parts/Button.tsx';
 import { Field } from '../parts/Field.tsx';
 import { FilterIcon, SearchIcon, TrashIcon } from './icons.tsx';
+import { Asked } from './parts/Asked.tsx';
 import { Confirm } from './parts/Confirm.tsx';
 import { Pick } from './parts/Pick.tsx';
 import { savedViews, saveView, viewIn } from './view.ts';
@@ -157,14 +158,24 @@ function Views({ view, setView }: ViewsProps) {
         }}
       />
       {current === '' ? null : (
-        <IconButton
-          label={t('lab.machines.viewDelete', { name: current })}
-          icon={<TrashIcon size={16} />}
-          onPress={() => {
+        <Asked
+          title={t('lab.machines.viewDeleteTitle', { name: current })}
+          text={t('lab.machines.viewDeleteText')}
+          act={t('lab.common.delete')}
+          onAct={async () => {
             saveView(current, null);
             setViews(savedViews());
+            return true;
           }}
-        />
+        >
+          {(open) => (
+            <IconButton
+              label={t('lab.machines.viewDelete', { name: current })}
+              icon={<TrashIcon size={16} />}
+              onPress={open}
+            />
+          )}
+        </Asked>
       )}
       {asking ? (
         <Confirm

@@ -10,6 +10,7 @@ import { MachinesPage } from './pages/MachinesPage.tsx';
 import { Broken } from './parts/Broken.tsx';
 import { RefusalText } from './parts/Refused.tsx';
 import { useLab } from './store.ts';
+import { useWaiting } from './waiting.ts';
 
 const page = (load: () => Promise<ComponentType>) => lazy(async () => ({ default: await load() }));
 const DashboardPage = page(async () => (await import('./pages/DashboardPage.tsx')).DashboardPage);
@@ -55,6 +56,7 @@ export function Shell() {
       </a>
       <Navigation place={place} />
       <div className="lab-body">
+        <Waiting />
         <Banners />
         <main id="main" ref={main} tabIndex={-1} className="lab-main" aria-labelledby="page-title">
           <Broken key={place}>
@@ -140,6 +142,14 @@ function Foot() {
       <IconButton type="submit" label={t('lab.nav.logout')} icon={<ExitIcon size={18} />} />
     </form>
   );
+}
+
+/** A line above the page while an answer is long in coming. */
+function Waiting() {
+  const { t } = useTranslation();
+  return useWaiting() ? (
+    <div className="waiting" role="progressbar" aria-label={t('lab.link.waiting')} />
+  ) : null;
 }
 
 /** What is true of every page: the appliance is gone, was updated, or refused something. */

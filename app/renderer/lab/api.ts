@@ -15,6 +15,7 @@ import type { rolloutOperations } from '../../../shared/contract/rollout.ts';
 import type { storyOperations } from '../../../shared/contract/story.ts';
 import type { systemOperations } from '../../../shared/contract/system.ts';
 import type { taskOperations } from '../../../shared/contract/task.ts';
+import { waitedFor } from './waiting.ts';
 
 type Tables =
   | typeof accessOperations
@@ -147,7 +148,7 @@ export async function askWhole<Which extends Name>(
 ): Promise<{ readonly value: Reply<Which>; readonly headers: Headers }> {
   const loose = (input ?? {}) as Loose;
   const { body, ifMatch } = loose;
-  const response = await send(addressOf(name, loose), {
+  const request = {
     method: name.split(' ')[0] ?? 'GET',
     headers: {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -155,11 +156,15 @@ export async function askWhole<Which extends Name>(
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(loose.signal ? { signal: loose.signal } : {}),
-  });
-  const text = await response.text().catch((error: unknown) => {
-    // The connection broke in the middle of the answer.
-    if (loose.signal?.aborted) throw error;
-    throw new Refusal(0, '', 'UNREACHABLE');
+  };
+  const { response, text } = await waitedFor(async () => {
+    const answer = await send(addressOf(name, loose), request);
+    const told = await answer.text().catch((error: unknown) => {
+      // The connection broke in the middle of the answer.
+      if (loose.signal?.aborted) throw error;
+      throw new Refusal(0, '', 'UNREACHABLE');
+    });
+    return { response: answer, text: told };
   });
   return { value: parsed(text, response) as Reply<Which>, headers: response.headers };
 }

@@ -25,6 +25,7 @@ export const lab: LabTexts = {
     back: 'Die Appliance ist wieder da, und alles ist auf dem neuesten Stand.',
     newVersion: 'Die Appliance wurde auf {{version}} gebracht.',
     reload: 'Neue Seiten laden',
+    waiting: 'Warten auf die Appliance',
     unreachable: 'Die Appliance ist nicht erreichbar.',
     unreachableAdvice: 'Prüfen, ob sie läuft und dieser Computer in ihrem Netz ist.',
   },
@@ -155,6 +156,8 @@ export const lab: LabTexts = {
     viewName: 'Name der Ansicht',
     viewSaveDo: 'Speichern',
     viewDelete: 'Ansicht „{{name}}“ löschen',
+    viewDeleteTitle: 'Die Ansicht „{{name}}“ löschen?',
+    viewDeleteText: 'Sie liegt nur in diesem Browser. Die Maschinen bleiben, wie sie sind.',
   },
   bulk: {
     arm: 'Scharf schalten…',

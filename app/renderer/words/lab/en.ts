@@ -25,6 +25,7 @@ export const lab = {
     back: 'The appliance is back, and everything is up to date.',
     newVersion: 'The appliance was updated to {{version}}.',
     reload: 'Load the new pages',
+    waiting: 'Waiting for the appliance',
     unreachable: 'The appliance cannot be reached.',
     unreachableAdvice: 'Check that it runs and that this computer is on its network.',
   },
@@ -155,6 +156,8 @@ export const lab = {
     viewName: 'Name of the view',
     viewSaveDo: 'Save',
     viewDelete: 'Delete the view "{{name}}"',
+    viewDeleteTitle: 'Delete the view "{{name}}"?',
+    viewDeleteText: 'It is kept in this browser only. The machines stay as they are.',
   },
   bulk: {
     arm: 'Arm…',
