@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { enter, type LabAppliance, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
 import { noise } from './sample.ts';
@@ -128,6 +131,35 @@ test('a hundred images are asked about in one question, also while machines chan
   assert.ok(asked < 30, `${asked} questions`);
   await page.getByRole('button', { name: 'Show more' }).click();
   await page.getByText('image-109.img').waitFor();
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('many files that are sent at once over a slow line leave the pages their connections', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await enter(page, lab, '/ui/images');
+  const folder = await mkdtemp(join(tmpdir(), 'bty-lab-many-'));
+  const files = Array.from({ length: 8 }, (_, index) => join(folder, `many-${index}.img`));
+  for (const [index, file] of files.entries()) await writeFile(file, Buffer.alloc(8 << 20, index + 1));
+  const network = await page.context().newCDPSession(page);
+  const line = (uploadThroughput: number) =>
+    network.send('Network.emulateNetworkConditions', {
+      ...{ offline: false, latency: 0, downloadThroughput: -1, uploadThroughput },
+    });
+  await network.send('Network.enable');
+  await line(256 << 10);
+  await page.locator('input[type=file]').first().setInputFiles(files);
+  await page.getByText('many-7.img is uploaded after the others').waitFor();
+  await page.getByRole('link', { name: 'Events', exact: true }).click();
+  await page.getByText(/Chain unbroken/).waitFor();
+  await page.getByRole('link', { name: 'Images', exact: true }).click();
+  await line(-1);
+  await page.getByRole('button', { name: 'Verify: many-7.img' }).waitFor({ timeout: 60_000 });
+  await rm(folder, { recursive: true });
   assert.deepEqual(opened.complaints, []);
 });
 

@@ -2,7 +2,9 @@
  * What people do in the appliance's pages, wherever these are shown: in a browser, and in the window of the desktop app.
  */
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { barriers } from './axe.ts';
@@ -84,4 +86,24 @@ async function flashed(lab: Home['lab'], index: number): Promise<void> {
   const script = await (await fetch(path)).text();
   const answer = await fetch(`${path}/done`, { method: 'POST' });
   assert.equal(answer.status, 204, `${await answer.text()} after ${script}`);
+}
+
+/** An image is uploaded from a file and is there, read and whole; a second one of its name is asked about. */
+export async function uploadAndKnow({ page, lab }: Home): Promise<void> {
+  await page.goto(`${lab.url}/ui/images`);
+  await page.getByRole('heading', { level: 1, name: 'Images' }).waitFor();
+  const bytes = noise(20 << 20, 9);
+  const folder = await mkdtemp(join(tmpdir(), 'bty-lab-file-'));
+  const file = join(folder, 'upload.img');
+  await writeFile(file, bytes);
+  const choose = page.locator('input[type=file]').first();
+  await choose.setInputFiles(file);
+  await page.getByText('upload.img is uploaded.').waitFor({ timeout: 60_000 });
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  await page.getByTitle(sha256).waitFor({ timeout: 60_000 });
+  await choose.setInputFiles(file);
+  const question = page.getByRole('alertdialog', { name: 'Replace upload.img?' });
+  await question.getByRole('button', { name: 'Cancel' }).click();
+  await question.waitFor({ state: 'detached' });
+  await rm(folder, { recursive: true });
 }

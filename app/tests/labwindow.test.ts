@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { ElectronApplication, Page } from 'playwright-core';
-import { deleteAndRollOut, type Home, seeMachineAppear } from './labspecs.ts';
+import { deleteAndRollOut, type Home, seeMachineAppear, uploadAndKnow } from './labspecs.ts';
 import { packedApp } from './packed.ts';
 import { until } from './processes.ts';
 import { Bench, leaveNetwork, whyNoSpace } from './space.ts';
@@ -39,9 +39,35 @@ async function sessionOf(app: ElectronApplication): Promise<string> {
   return `bty-token=${value}`;
 }
 
+/** The connections of the pages break; they are back at once, and know what was changed meanwhile. */
+async function missAndCatchUp(app: ElectronApplication, page: Page, lab: Home['lab']): Promise<void> {
+  const mac = '52:54:00:00:00:77';
+  await lab.ask('PUT', `/machines/${mac}`, { hostname: 'before' });
+  await page.goto(`${url}/ui/machines/${mac}`);
+  await page.getByRole('heading', { level: 1, name: 'before' }).waitFor();
+  await lab.ask('PATCH', `/machines/${mac}`, { hostname: 'heard' });
+  await page.getByRole('heading', { level: 1, name: 'heard' }).waitFor();
+  await app.evaluate(({ session }) => session.fromPartition('appliance').closeAllConnections());
+  await lab.ask('PATCH', `/machines/${mac}`, { hostname: 'missed' });
+  await page.getByRole('heading', { level: 1, name: 'missed' }).waitFor();
+}
+
+/** All sessions end, also the app's own: it makes another one, and the page goes on where it was without a password. */
+async function endAndComeBack(app: ElectronApplication, page: Page, lab: Home['lab']): Promise<void> {
+  const before = await sessionOf(app);
+  await page.getByLabel('Notes').fill('half written');
+  await lab.ask('DELETE', '/access/sessions');
+  await until(async () => (await sessionOf(app)) !== before, 'the app has another session');
+  // The page may have found out that the former one ended; then it finds the new one, too.
+  await page.getByText('Your session has ended').waitFor({ state: 'detached' });
+  assert.equal(await page.getByLabel('Notes').inputValue(), 'half written');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Saved.').waitFor();
+}
+
 test('the pages do the same in the window of the desktop app as in a browser', {
   skip,
-  timeout: 300_000,
+  timeout: 420_000,
 }, async () => {
   await using _bench = await Bench.make();
   await using desk = await openApp();
@@ -73,6 +99,9 @@ test('the pages do the same in the window of the desktop app as in a browser', {
   await page.getByRole('link', { name: 'Machines', exact: true }).click();
   await seeMachineAppear({ page, lab });
   await deleteAndRollOut({ page, lab });
+  await uploadAndKnow({ page, lab });
+  await missAndCatchUp(app, page, lab);
+  await endAndComeBack(app, page, lab);
   for (const [place, heading] of [
     ['Images', 'Images'],
     ['Boot', 'Boot'],
