@@ -12,7 +12,7 @@ import { barriers } from './axe.ts';
 import { digestOf, loopDisk } from './loop.ts';
 import { until } from './processes.ts';
 import { folderFor, partitionedImage } from './sample.ts';
-import { diskRow, flash, goTo, inspected, lane, result, whyNoWindow } from './steps.ts';
+import { choose, diskRow, flash, goTo, inspected, lane, result, whyNoWindow } from './steps.ts';
 import { openApp } from './window.ts';
 
 const skip = whyNoWindow();
@@ -76,6 +76,7 @@ test('an image comes from a catalog, a server or a drop, and keeps its checksum 
   assert.deepEqual(await barriers(page), []);
   // And the catalog of a server beside it.
   await sheet.getByRole('button', { name: 'Add a catalog…' }).click();
+  assert.equal(await page.evaluate(`document.activeElement?.tagName`), 'INPUT', 'where to write it is seen');
   await sheet.getByLabel('Add the address of a catalog').fill(`http://127.0.0.1:${port}/catalog.toml`);
   await sheet.getByRole('button', { name: 'Add', exact: true }).click();
   await sheet.getByRole('button', { name: /Served/ }).click();
@@ -120,8 +121,15 @@ test('what is mounted from a disk is told before, and unmounted', { skip }, asyn
   const isMounted = async () => (await readFile('/proc/self/mounts', 'utf8')).includes(`${disk.path} `);
   try {
     await using desk = await openApp({ settings: { allowLoops: true }, words: [image] });
-    const { page } = desk;
+    const { page, app } = desk;
     await inspected(page, 'over.img');
+    // In the smallest window the disks are what is seen next.
+    await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.setContentSize(640, 480));
+    await page.getByRole('button', { name: 'Change' }).click();
+    await choose(app, page, image);
+    await inspected(page, 'over.img');
+    const top = () => page.evaluate(`document.getElementById('disks-title').getBoundingClientRect().top`);
+    await until(async () => Number(await top()) < 200, 'the disks are in sight');
     await diskRow(page, disk.path).getByText(`mounted at ${place}; will be unmounted`).waitFor();
     await flash(page, disk.path);
     await result(page, 'Written and verified');

@@ -8,7 +8,7 @@ import { attempt, changeSettings, useStore } from '../store.ts';
 import { isAddress } from './AddressSheet.tsx';
 
 /** Adds a catalog to the settings: a file, or an address. */
-export function AddCatalog() {
+export function AddCatalog({ autoFocus = false }: { readonly autoFocus?: boolean }) {
   const { t } = useText();
   const catalogs = useStore((state) => state.settings.catalogs);
   const [address, setAddress] = useState('');
@@ -19,6 +19,7 @@ export function AddCatalog() {
   return (
     <div className="add-catalog">
       <Field
+        autoFocus={autoFocus}
         label={t('catalog.addAddress')}
         placeholder="https://example.org/catalog.toml"
         value={address}

@@ -51,8 +51,9 @@ export function CatalogSheet() {
         </>
       }
     >
-      {current === null ? (
-        <p className="quiet">{t('catalog.none')}</p>
+      {current === null ? <p className="quiet">{t('catalog.none')}</p> : null}
+      {adding || current === null ? (
+        <AddCatalog autoFocus={current !== null} />
       ) : (
         <>
           {catalogs.length > 1 ? (
@@ -66,7 +67,6 @@ export function CatalogSheet() {
           <Entries key={current} location={current} />
         </>
       )}
-      {adding ? <AddCatalog /> : null}
     </Sheet>
   );
 }

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { Trans } from 'react-i18next';
 import { BoltIcon } from '../icons.tsx';
 import { Button } from '../parts/Button.tsx';
@@ -13,6 +13,14 @@ import { ImagePane } from './ImagePane.tsx';
 /** Image on the left, disks on the right, what will happen below. */
 export function ChooseScreen() {
   const { t } = useText();
+  const chosen = useStore((state) => state.image);
+  // In a small window the disks are below the image, and would not be seen to be next.
+  useEffect(() => {
+    if (chosen.kind !== 'image' || chosen.byLink) return;
+    const { problem, warnings } = chosen.image;
+    if (problem === null && warnings.length === 0)
+      document.getElementById('disks-title')?.scrollIntoView({ block: 'start' });
+  }, [chosen]);
   return (
     <>
       <h1 id="screen-title" className="for-readers">

@@ -68,7 +68,7 @@ function Pace({ lane }: { readonly lane: Lane }) {
   const parts = [
     t('progress.rate', { rate: bytes(target.rate) }),
     ...(target.eta === null ? [] : [t('progress.left', { time: timeText(target.eta) })]),
-    ...(writing && bottleneck ? [t(`progress.limits.${bottleneck}`)] : []),
+    ...(writing && bottleneck && target.rate > 0 ? [t(`progress.limits.${bottleneck}`)] : []),
   ];
   return <>{parts.join(' · ')}</>;
 }
