@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
 import { enter, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
@@ -204,5 +206,27 @@ test('names that would be programs, turn the direction of writing or do not end 
     `document.elementFromPoint(${(state?.x ?? 0) + 4}, ${(state?.y ?? 0) + (state?.height ?? 0) / 2}).closest('.cell').className`,
   );
   assert.equal(over, 'cell cell-phase');
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('the dashboard says how many more machines are at work than it names, and leads to all of them', {
+  skip,
+}, async () => {
+  await using lab = await startLab();
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await mkdir(join(lab.stateDir, 'boot'), { recursive: true });
+  for (const name of ['vmlinuz', 'initrd'])
+    await writeFile(join(lab.stateDir, 'boot', `bty-netboot-x86_64.${name}`), 'x');
+  for (let index = 1; index <= 55; index++) {
+    await lab.ask('PUT', `/machines/${macOf(index)}`, { boot_policy: 'inventory' });
+    await fetch(`${lab.url}/pxe/${macOf(index)}`);
+  }
+  await enter(page, lab);
+  await page.getByRole('link', { name: 'and 5 more' }).click();
+  await page.getByText('55 of 55 machines').waitFor();
+  const states = page.getByRole('combobox', { name: 'State' });
+  assert.match((await states.locator('option:checked').textContent()) ?? '', /^Booting, Preparing, /);
   assert.deepEqual(opened.complaints, []);
 });

@@ -15,11 +15,14 @@ interface Wire extends AsyncDisposable {
   readonly url: string;
   /** Breaks every connection of now; new ones are let through at once. */
   readonly cut: () => void;
+  /** Lets nothing through any more to whoever listens to a stream now, and tells neither end. */
+  readonly mute: () => void;
 }
 
 /** A wire to the appliance. */
 async function startWire(to: string): Promise<Wire> {
   const sockets = new Set<Socket>();
+  const streams = new Set<() => void>();
   const { hostname, port } = new URL(to);
   const server = createServer((near) => {
     const far = connect(Number(port), hostname);
@@ -28,6 +31,9 @@ async function startWire(to: string): Promise<Wire> {
       socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket));
     }
     near.pipe(far).pipe(near);
+    far.on('data', (bytes: Buffer) => {
+      if (bytes.includes('text/event-stream')) streams.add(() => far.unpipe(near));
+    });
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());
   }).listen(0, '127.0.0.1');
@@ -38,6 +44,9 @@ async function startWire(to: string): Promise<Wire> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    mute: () => {
+      for (const end of streams) end();
+    },
     async [Symbol.asyncDispose]() {
       cut();
       server.close();
@@ -64,6 +73,25 @@ test('a connection that breaks and is back at once leaves nothing old on the pag
   await lab.ask('DELETE', `/machines/${macOf(2)}`);
   await page.getByText('missed').waitFor();
   await page.getByText('1 machine', { exact: true }).waitFor();
+  assert.deepEqual(opened.complaints, []);
+});
+
+test('a stream that is dead without anybody having told is found out and begun anew', { skip }, async () => {
+  await using lab = await startLab();
+  await using wire = await startWire(lab.url);
+  await using browser = await startBrowser();
+  await using opened = await openPage(browser);
+  const { page } = opened;
+  await page.clock.install();
+  await lab.ask('PUT', `/machines/${macOf(1)}`, {});
+  await enter(page, wire, '/ui/machines');
+  await page.getByText('1 machine', { exact: true }).waitFor();
+  await lab.ask('PATCH', `/machines/${macOf(1)}`, { hostname: 'heard' });
+  await page.getByText('heard').waitFor();
+  wire.mute();
+  await lab.ask('PATCH', `/machines/${macOf(1)}`, { hostname: 'unheard' });
+  await page.clock.fastForward(41_000);
+  await page.getByText('unheard').waitFor();
   assert.deepEqual(opened.complaints, []);
 });
 

@@ -53,8 +53,14 @@ export function MachineFilters({ view, setView, machines, images }: Props) {
         <Pick
           hidden
           label={t('lab.machines.phase')}
-          value={view.phases[0] ?? ''}
-          options={[all, ...phases.map((key) => ({ key, text: t(`lab.phases.${key}`) }))]}
+          value={view.phases.length > 1 ? several : (view.phases[0] ?? '')}
+          options={[
+            all,
+            ...(view.phases.length > 1
+              ? [{ key: several, text: view.phases.map((phase) => t(`lab.phases.${phase}`)).join(', ') }]
+              : []),
+            ...phases.map((key) => ({ key, text: t(`lab.phases.${key}`) })),
+          ]}
           onChange={(key) => setView({ ...view, phases: phases.filter((phase) => phase === key) })}
         />
         <Pick
@@ -124,6 +130,9 @@ function labelsOf(machines: readonly Machine[]): readonly string[] {
   }
   return [...found].sort();
 }
+
+/** A choice that only an address can make. */
+const several = 'several';
 
 const saving = '\u0001';
 

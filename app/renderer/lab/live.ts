@@ -104,12 +104,23 @@ document.addEventListener('visibilitychange', () => {
   else if (source === null) connect();
 });
 
-/** Comments of the stream are not told to pages, so silence is only a reason to look. */
+/** Comments of the stream are not told to pages, so silence is only a reason to look whether it missed something. */
 function expect(): void {
   clearTimeout(watch);
   watch = setTimeout(() => {
-    ask('GET /healthz').then(expect, () => void lost());
+    hasMissed().then(
+      (missed) => (missed ? void lost() : expect()),
+      () => void lost(),
+    );
   }, silence);
+}
+
+/** True when there are events that the stream did not bring: its connection is dead, and nobody told either end. */
+async function hasMissed(): Promise<boolean> {
+  const { events } = await ask('GET /events', { query: { limit: 1 } });
+  const newest = events[0]?.id ?? 0;
+  if (lastId === '') lastId = String(newest);
+  return newest > Number(lastId);
 }
 
 async function lost(): Promise<void> {

@@ -3,7 +3,7 @@ import { Link } from 'wouter';
 import type { Machine } from '../../../../shared/contract/machine.ts';
 import type { Overview } from '../../../../shared/contract/system.ts';
 import { checklistOf, type Item, type ReadyCheck } from '../../../../shared/lab/checklist.ts';
-import { phases } from '../../../../shared/machine/life.ts';
+import { type Phase as Phases, phases } from '../../../../shared/machine/life.ts';
 import { CheckIcon, WarnIcon } from '../../icons.tsx';
 import { Bar } from '../../parts/Bar.tsx';
 import { useText } from '../../parts/useText.ts';
@@ -41,7 +41,9 @@ export function DashboardPage() {
           <div className="columns">
             <div className="column-main">
               <Running machines={overview.flashing} />
+              <More overview={overview} shown={overview.flashing.length} of={atWork} />
               <Failing machines={overview.failing} />
+              <More overview={overview} shown={overview.failing.length} of={inTrouble} />
               <FailedTasks />
             </div>
             <LastEvents />
@@ -191,6 +193,30 @@ function Running({ machines }: { readonly machines: readonly Machine[] }) {
         ))}
       </ul>
     </Card>
+  );
+}
+
+/** The phases of which the overview names machines, and no more than some of each. */
+const atWork: readonly Phases[] = ['booting', 'preparing', 'writing', 'verifying', 'rebooting'];
+const inTrouble: readonly Phases[] = ['failed', 'stopped'];
+
+interface MoreProps {
+  readonly overview: Overview;
+  readonly shown: number;
+  readonly of: readonly Phases[];
+}
+
+/** Where those are that are not named. */
+function More({ overview, shown, of }: MoreProps) {
+  const { t } = useTranslation();
+  const count = of.reduce((sum, phase) => sum + (overview.phases[phase] ?? 0), 0) - shown;
+  if (count <= 0) return null;
+  return (
+    <p className="more">
+      <Link href={`/machines?${of.map((phase) => `phase=${phase}`).join('&')}`} className="link">
+        {t('lab.dashboard.more', { count })}
+      </Link>
+    </p>
   );
 }
 

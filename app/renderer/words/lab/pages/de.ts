@@ -21,6 +21,8 @@ export const pages: typeof en = {
     events: 'Letzte Ereignisse',
     allEvents: 'Alle Ereignisse',
     allMachines: 'Alle Maschinen',
+    more_one: 'und {{count}} weitere',
+    more_other: 'und {{count}} weitere',
     total: 'insgesamt',
     since: 'Läuft seit',
     checks: {

@@ -19,6 +19,8 @@ export const pages = {
     events: 'Last events',
     allEvents: 'All events',
     allMachines: 'All machines',
+    more_one: 'and {{count}} more',
+    more_other: 'and {{count}} more',
     total: 'in all',
     since: 'Running since',
     checks: {
