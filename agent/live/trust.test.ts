@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
-import { createHash, X509Certificate } from 'node:crypto';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,36 +9,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { lacks } from '../tests/look.ts';
+import { authority } from './testing.ts';
 
 const skip = lacks('openssl', 'openssl');
-
-/** Makes an authority and a certificate of it for 127.0.0.1; resolves what a server needs, and the fingerprint. */
-async function authority(folder: string) {
-  const openssl = (...args: readonly string[]) =>
-    execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  openssl(
-    'req',
-    '-x509',
-    ...key,
-    '-keyout',
-    'ca.key',
-    '-out',
-    'ca.pem',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=bty test CA',
-  );
-  openssl('req', ...key, '-keyout', 'server.key', '-out', 'server.csr', '-subj', '/CN=appliance');
-  await writeFile(join(folder, 'names'), 'subjectAltName=IP:127.0.0.1\n');
-  const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'names'];
-  openssl('x509', '-req', '-in', 'server.csr', '-out', 'server.pem', ...signed);
-  const read = (name: string) => readFile(join(folder, name), 'utf8');
-  const ca = await read('ca.pem');
-  const fingerprint = createHash('sha256').update(new X509Certificate(ca).raw).digest('hex');
-  return { key: await read('server.key'), cert: (await read('server.pem')) + ca, fingerprint };
-}
 
 /** Runs the agent's trust in a process of its own, because it changes what the whole process believes. */
 async function asked(server: string, fingerprint: string | null): Promise<string> {
@@ -72,7 +44,7 @@ test('the authority of the ticket is trusted, another one is not, and the clock 
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'bty-trust-'));
   try {
-    const { key, cert, fingerprint } = await authority(folder);
+    const { key, cert, fingerprint } = await authority(folder, '127.0.0.1');
     const server = createServer({ key, cert }, (_request, response) => response.end('ok'));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

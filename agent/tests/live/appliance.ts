@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import {
   checkMessage,
@@ -44,23 +45,29 @@ export class TestAppliance {
   #news = Promise.withResolvers<void>();
   #address = '';
 
-  static async start(image: Buffer): Promise<TestAppliance> {
-    const appliance = new TestAppliance(image);
+  /** `tls` makes it answer by https alone. */
+  static async start(
+    image: Buffer,
+    tls?: { readonly key: string; readonly cert: string },
+  ): Promise<TestAppliance> {
+    const appliance = new TestAppliance(image, tls);
     appliance.#server.listen(0, '127.0.0.1');
     await once(appliance.#server, 'listening');
-    appliance.#address = `http://127.0.0.1:${(appliance.#server.address() as AddressInfo).port}`;
+    const scheme = tls ? 'https' : 'http';
+    appliance.#address = `${scheme}://127.0.0.1:${(appliance.#server.address() as AddressInfo).port}`;
     return appliance;
   }
 
-  private constructor(image: Buffer) {
+  private constructor(image: Buffer, tls?: { readonly key: string; readonly cert: string }) {
     this.image = image;
     this.sha256 = createHash('sha256').update(image).digest('hex');
-    this.#server = createServer((request, response) => {
+    const listener = (request: IncomingMessage, response: ServerResponse) => {
       this.#serve(request, response).catch((error: unknown) => {
         this.faults.push(String(error));
         response.destroy();
       });
-    });
+    };
+    this.#server = tls ? createSecureServer(tls, listener) : createServer(listener);
   }
 
   get address(): string {
@@ -143,6 +150,7 @@ export class TestAppliance {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
+    if (path === '/healthz') return void response.end();
     if (path === '/images') return this.#serveList(request, response);
     if (path.startsWith('/images/')) return this.#serveImage(request, response);
     const pieces: Buffer[] = [];
