@@ -43,6 +43,8 @@ export interface Session {
 const usedGrain = 60_000;
 /** Events of guesses that are read at a start. */
 const mostRemembered = 10_000;
+/** Credentials that are remembered of each kind. */
+const mostKnown = 1000;
 /** Guesses that are computed at one moment; each takes 32 MiB. */
 const guessesAtOnce = 4;
 
@@ -52,6 +54,12 @@ export class Access {
   readonly #config: Config;
   readonly #clock: () => number;
   readonly #lockout = new Lockout();
+  /** Of credentials that were used: not every request asks the database. Forgotten with every change of them there. */
+  readonly #sessions = new Map<string, { readonly key: string; usedAt: number; expiresAt: number }>();
+  readonly #bearers = new Map<
+    string,
+    Pick<Token, 'id' | 'name' | 'scope' | 'expiresAt'> & { usedAt: number }
+  >();
   #guessing = 0;
 
   constructor(database: Database, events: EventLog, config: Config, clock: () => number) {
@@ -100,6 +108,12 @@ export class Access {
     return cookie === undefined ? null : this.#session(cookie);
   }
 
+  /** Inside a write that changes sessions or tokens. */
+  #forget(): void {
+    this.#sessions.clear();
+    this.#bearers.clear();
+  }
+
   async login(password: string, address: string): Promise<LoginResult> {
     const checked = await this.#guess(password, address);
     if (checked.kind !== 'in') return checked;
@@ -112,6 +126,7 @@ export class Access {
     const now = this.#clock();
     const expires = now + this.#config.sessionSeconds * 1000;
     await this.#database.write(() => {
+      this.#forget();
       this.#database.prepare('DELETE FROM sessions WHERE expires_at <= ?').run(now);
       this.#database
         .prepare(
@@ -126,6 +141,7 @@ export class Access {
   /** Ends the session of `cookie`; nothing happens when it is none. */
   async logout(cookie: string, address: string): Promise<void> {
     await this.#database.write(() => {
+      this.#forget();
       const { changes } = this.#database
         .prepare('DELETE FROM sessions WHERE hash = ?')
         .run(this.#sessionHash(cookie));
@@ -135,6 +151,7 @@ export class Access {
 
   /** Inside a write: the clock was set; sessions and locks last as long as before. */
   moveTime(by: number): void {
+    this.#forget();
     this.#database
       .prepare('UPDATE sessions SET used_at = used_at + ?, expires_at = expires_at + ?')
       .run(by, by);
@@ -161,6 +178,7 @@ export class Access {
   /** False when there is no such session. */
   endSession(id: string, actor: string, address: string): Promise<boolean> {
     return this.#database.write(() => {
+      this.#forget();
       const { changes } = this.#database
         .prepare('DELETE FROM sessions WHERE substr(hash, 1, 16) = ?')
         .run(id);
@@ -172,6 +190,7 @@ export class Access {
 
   async endSessions(actor: string, address: string): Promise<void> {
     await this.#database.write(() => {
+      this.#forget();
       const { changes } = this.#database.prepare('DELETE FROM sessions').run();
       this.#append('auth.sessions.ended', actor, address, `All ${changes} sessions were ended.`);
     });
@@ -229,6 +248,7 @@ export class Access {
   /** False when there is no such token. */
   deleteToken(id: string, actor: string, address: string): Promise<boolean> {
     return this.#database.write(() => {
+      this.#forget();
       const found = this.#database.prepare('SELECT name, scope FROM tokens WHERE id = ?').get(id);
       if (!found) return false;
       this.#database.prepare('DELETE FROM tokens WHERE id = ?').run(id);
@@ -274,34 +294,63 @@ export class Access {
   }
 
   #session(cookie: string): Principal | null {
-    const key = this.#sessionHash(cookie);
-    const row = this.#database.prepare('SELECT used_at, expires_at FROM sessions WHERE hash = ?').get(key);
+    const session = this.#sessions.get(cookie) ?? this.#keptSession(cookie);
     const now = this.#clock();
-    if (!row || Number(row.expires_at) <= now) return null;
-    const renew = Math.abs(now - Number(row.used_at)) > usedGrain;
+    if (session === null || session.expiresAt <= now) return null;
+    const { key } = session;
+    const renew = Math.abs(now - session.usedAt) > usedGrain;
     if (renew) {
+      session.usedAt = now;
+      session.expiresAt = now + this.#config.sessionSeconds * 1000;
+      const { usedAt, expiresAt } = session;
       this.#quietly(() => {
         this.#database
           .prepare('UPDATE sessions SET used_at = ?, expires_at = ? WHERE hash = ?')
-          .run(now, now + this.#config.sessionSeconds * 1000, key);
+          .run(usedAt, expiresAt, key);
       });
     }
     return { kind: 'session', id: key.slice(0, 16), actor: 'operator', scope: 'admin', renew };
   }
 
+  #keptSession(cookie: string) {
+    const key = this.#sessionHash(cookie);
+    const row = this.#database.prepare('SELECT used_at, expires_at FROM sessions WHERE hash = ?').get(key);
+    if (!row) return null;
+    const session = { key, usedAt: Number(row.used_at), expiresAt: Number(row.expires_at) };
+    if (this.#sessions.size >= mostKnown) this.#sessions.clear();
+    this.#sessions.set(cookie, session);
+    return session;
+  }
+
   #token(bearer: string): Principal | null {
-    const row = this.#database
-      .prepare('SELECT id, name, scope, expires_at, used_at FROM tokens WHERE hash = ?')
-      .get(hash('sha256', bearer));
+    const token = this.#bearers.get(bearer) ?? this.#keptToken(bearer);
     const now = this.#clock();
-    if (!row || (row.expires_at !== null && Number(row.expires_at) <= now)) return null;
-    const id = String(row.id);
-    if (Math.abs(now - Number(row.used_at ?? 0)) > usedGrain) {
+    if (token === null || (token.expiresAt !== null && token.expiresAt <= now)) return null;
+    const { id, name, scope } = token;
+    if (Math.abs(now - token.usedAt) > usedGrain) {
+      token.usedAt = now;
       this.#quietly(() => {
         this.#database.prepare('UPDATE tokens SET used_at = ? WHERE id = ?').run(now, id);
       });
     }
-    return { kind: 'token', id, actor: `token:${row.name}`, scope: scopeOf(row.scope), renew: false };
+    return { kind: 'token', id, actor: `token:${name}`, scope, renew: false };
+  }
+
+  #keptToken(bearer: string) {
+    const row = this.#database
+      .prepare('SELECT id, name, scope, expires_at, used_at FROM tokens WHERE hash = ?')
+      .get(hash('sha256', bearer));
+    if (!row) return null;
+    const token = {
+      id: String(row.id),
+      name: String(row.name),
+      scope: scopeOf(row.scope),
+      expiresAt: row.expires_at === null ? null : Number(row.expires_at),
+      usedAt: Number(row.used_at ?? 0),
+    };
+    if (this.#bearers.size >= mostKnown) this.#bearers.clear();
+    this.#bearers.set(bearer, token);
+    return token;
   }
 
   /** A note of use must not make a request fail. */
@@ -326,6 +375,7 @@ export class Access {
   ): Promise<void> {
     const kept = await hashPassword(password);
     await this.#database.write(() => {
+      this.#forget();
       this.#database
         .prepare('INSERT OR REPLACE INTO passwords (one, hash, changed_at) VALUES (1, ?, ?)')
         .run(kept, this.#clock());

@@ -72,15 +72,25 @@ export async function makeApplication(services: Services, routes: readonly Route
   app.addHook('onRoute', ({ config }) => {
     if (config?.operation && !operations.includes(config.operation)) operations.push(config.operation);
   });
-  app.addHook('onRequest', async (request) => {
+  const admit = (request: FastifyRequest): void => {
     const { host } = request.headers;
     if (host !== undefined && (authority(host) === null || hosts(request) > 1))
       throw new Problem(400, 'invalid Host header');
     const operation = request.routeOptions.config.operation;
     if (planes.get(request.raw) === 'boot' && operation?.boot !== true) throw notFound(request, operations);
     refuseForeignSites(request.headers, request.method, operation);
+  };
+  // None of them waits for anything, so none is a promise.
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      admit(request);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    done();
   });
-  app.addHook('onSend', async (request, reply, payload) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     for (const [name, value] of Object.entries(fixedHeaders)) {
       if (!reply.hasHeader(name)) reply.header(name, value);
     }
@@ -88,9 +98,9 @@ export async function makeApplication(services: Services, routes: readonly Route
     // What is left of a body that was refused is not read to its end.
     if (reply.statusCode >= 400 && !request.raw.complete && hasBody(request))
       reply.header('connection', 'close');
-    return payload;
+    done(null, payload);
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const operation = request.routeOptions.config.operation?.name ?? 'none';
     services.metrics.requests.observe(
       { operation, method: request.method, status: reply.statusCode },
@@ -105,6 +115,7 @@ export async function makeApplication(services: Services, routes: readonly Route
       address: request.socket.remoteAddress,
       milliseconds: Math.round(reply.elapsedTime),
     });
+    done();
   });
   app.setErrorHandler((error, request, reply) => answerError(services, error, request, reply));
   app.setNotFoundHandler((request) => {
