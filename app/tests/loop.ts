@@ -45,7 +45,7 @@ async function unplug(path: string, file: string): Promise<void> {
   await run(python, ['-c', 'import fcntl,sys; fcntl.ioctl(open(sys.argv[1]), 0x4C07)', path]);
 }
 
-export type Wish = 'hold-writes' | 'hold-reads' | 'fail-writes' | 'fail-reads';
+export type Wish = 'hold-writes' | 'hold-reads' | 'hold-flushes' | 'fail-writes' | 'fail-reads';
 
 export interface ValveDisk extends AsyncDisposable {
   readonly path: string;
@@ -79,10 +79,10 @@ export async function valveDisk(size: number, ...wishes: readonly Wish[]): Promi
     backing,
     size,
     unplug: async () => {
-      const gone = unplug(path, backing);
+      await unplug(path, backing);
       // Whoever waits for it learns that it is gone.
-      for (const what of ['hold-reads', 'hold-writes']) await rm(join(wishing, what), { force: true });
-      await gone;
+      for (const what of ['hold-reads', 'hold-writes', 'hold-flushes'])
+        await rm(join(wishing, what), { force: true });
     },
     wish: (what: Wish) => writeFile(join(wishing, what), ''),
     unwish: (what: Wish) => rm(join(wishing, what), { force: true }),

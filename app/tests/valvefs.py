@@ -2,7 +2,7 @@
 
     valvefs.py MOUNTPOINT BACKING WISHES
 
-While WISHES holds a file `hold-writes` or `hold-reads`, such a call waits; while it holds `fail-writes` or
+While WISHES holds a file `hold-writes`, `hold-reads` or `hold-flushes`, such a call waits; while it holds `fail-writes` or
 `fail-reads`, it says EIO. Prints "ready" when it is mounted and ends when it is unmounted.
 """
 
@@ -48,11 +48,15 @@ class ValveFs(Operations):
         self.heed("writes")
         return os.pwrite(self.backing, data, offset)
 
+    def fsync(self, path, datasync, fh):
+        self.heed("flushes")
+        return 0
+
 
 def main():
     mountpoint, backing, wishes = sys.argv[1:]
-    # direct_io: every read comes here, not from pages that the kernel kept.
-    FUSE(ValveFs(backing, wishes), mountpoint, foreground=True, nothreads=True, direct_io=True, big_writes=True)
+    # direct_io: every read comes here, not from pages that the kernel kept. What waits does not keep others waiting.
+    FUSE(ValveFs(backing, wishes), mountpoint, foreground=True, direct_io=True, big_writes=True)
 
 
 main()
