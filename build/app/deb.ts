@@ -6,13 +6,17 @@ import { applianceProgram, helperProgram } from '../../shared/helper/elevation.t
 
 const run = promisify(execFile);
 
-/** What the app needs of Debian: what Electron loads, and what asks for permission. */
-const depends = [
+/**
+ * What the app needs of Debian: what Electron loads, and what asks for permission. libx11-xcb1 is loaded by its name while
+ * it runs: without it Electron ends without a word.
+ */
+export const depends = [
   'libgtk-3-0t64 | libgtk-3-0',
   'libnss3',
   'libasound2t64 | libasound2',
   'libgbm1',
   'libxss1',
+  'libx11-xcb1',
   'pkexec | policykit-1',
   'util-linux',
 ];
