@@ -206,6 +206,18 @@ test('names that would be programs, turn the direction of writing or do not end 
     `document.elementFromPoint(${(state?.x ?? 0) + 4}, ${(state?.y ?? 0) + (state?.height ?? 0) / 2}).closest('.cell').className`,
   );
   assert.equal(over, 'cell cell-phase');
+  // On a phone a short name is read whole, whatever its labels are.
+  await lab.ask('PATCH', '/machines/52:54:00:00:00:02', {
+    hostname: 'node-2',
+    labels: { rack: 'b9', program },
+  });
+  await page.setViewportSize({ width: 360, height: 780 });
+  const short = page.locator('.cell-hostname > :first-child', { hasText: 'node-2' });
+  await short.waitFor();
+  const whole = await page.evaluate(`[...document.querySelectorAll('.cell-hostname > :first-child')]
+    .filter(({ textContent }) => textContent === 'node-2')
+    .map(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)`);
+  assert.deepEqual(whole, [true]);
   assert.deepEqual(opened.complaints, []);
 });
 
