@@ -2,7 +2,8 @@
 # Called by mmdebstrap around the installation of packages for another architecture, with "on" or "off" and the root of
 # the system. Scripts of packages start small programs many thousand times, and to start one under emulation takes
 # longer than what it does: until "off" those of this machine stand in for them, each the same program of Debian. Nothing
-# is mounted, since mmdebstrap removes a root that failed, and whatever is mounted in it.
+# is mounted, since mmdebstrap removes a root that failed, and whatever is mounted in it. None is a program that
+# mkinitramfs puts into what the machine starts from: that has its shell and tools from klibc, and kmod from here.
 set -e
 root=$2
 aside=$root/native
