@@ -3,7 +3,8 @@ import { createSocket, type Socket } from 'node:dgram';
 import { failure } from '../../shared/failure.ts';
 import { holderOf } from '../system/holder.ts';
 import { closeDescriptor, datagramSocket, isSystemError, setShared } from '../system/native.ts';
-import { formatAddress, type Ipv4, parseAddress } from './address.ts';
+import { formatAddress, type Ipv4 } from './address.ts';
+import { hear } from './inlet.ts';
 import { addressBytes } from './option.ts';
 
 export type ServerPort = 67 | 4011;
@@ -38,6 +39,9 @@ interface Door {
  * are lost instead.
  */
 const receiveBuffer = 2 << 20;
+/** Milliseconds until a reply that the kernel had no room for is sent again, and how many wait at once. */
+const againAfter = [50, 250, 1000];
+const mostRepeating = 2048;
 const noLookup = (
   host: string,
   _options: unknown,
@@ -78,7 +82,7 @@ export class Link {
   private readonly doors: Door[] = [];
   private prober: Socket | null = null;
   private closed = false;
-  private lastSource = { text: '0.0.0.0', address: 0 };
+  private repeating = 0;
 
   private constructor(options: LinkOptions) {
     this.options = options;
@@ -147,17 +151,10 @@ export class Link {
     socket.setBroadcast(true);
     this.doors.push({ port, address: address ?? null, socket });
     socket.on('error', (error) => this.options.complain(error.message));
-    socket.on('message', (bytes, from) => {
-      if (this.closed) return;
-      const source = { address: this.sourceOf(from.address), port: from.port };
-      this.options.receive({ port, bytes, from: source, to: address });
+    const isOpen = () => !this.closed;
+    hear(socket, descriptor, isOpen, (bytes, from) => {
+      this.options.receive({ port, bytes, from, to: address });
     });
-  }
-
-  /** Clients without an address all send from 0.0.0.0, and relays send often. */
-  private sourceOf(text: string): Ipv4 {
-    if (text !== this.lastSource.text) this.lastSource = { text, address: parseAddress(text) ?? 0 };
-    return this.lastSource.address;
   }
 
   private first(port: number): Door | undefined {
@@ -168,9 +165,34 @@ export class Link {
   send(port: number, from: Ipv4, bytes: Uint8Array, to: { address: Ipv4; port: number }): void {
     if (this.closed) return;
     const door = this.doors.find((one) => one.port === port && one.address === from) ?? this.first(port);
+    if (door) this.deliver(door.socket, bytes, to, 0);
+  }
+
+  /**
+   * When more machines are here than the kernel keeps neighbours (arp(7) gc_thresh3), it refuses even to send
+   * broadcasts, until it has forgotten some of them: within seconds.
+   */
+  private deliver(
+    socket: Socket,
+    bytes: Uint8Array,
+    to: { readonly address: Ipv4; readonly port: number },
+    tries: number,
+  ): void {
     const host = formatAddress(to.address);
-    door?.socket.send(bytes, to.port, host, (error) => {
-      if (error && !this.closed) this.options.complain(`${host}:${to.port} is not reached: ${error.message}`);
+    socket.send(bytes, to.port, host, (error) => {
+      if (!error || this.closed) return;
+      const isFull = isSystemError(error, 'ENOBUFS');
+      const wait = isFull && this.repeating < mostRepeating ? againAfter[tries] : undefined;
+      if (wait === undefined) {
+        const cause = isFull ? 'the kernel keeps no more neighbours; see bty-web doctor' : error.message;
+        this.options.complain(`${host}:${to.port} is not reached: ${cause}`);
+        return;
+      }
+      this.repeating++;
+      setTimeout(() => {
+        this.repeating--;
+        if (!this.closed) this.deliver(socket, bytes, to, tries + 1);
+      }, wait).unref();
     });
   }
 

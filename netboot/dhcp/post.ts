@@ -5,6 +5,7 @@ import { formatAddress, formatHardware, holds, type Ipv4 } from './address.ts';
 import { hardwareKeyOf } from './client.ts';
 import { Conflicts, conflictText } from './conflict.ts';
 import { quarantine } from './full.ts';
+import { mostInTurn } from './inlet.ts';
 import type { Lease } from './lease.ts';
 import { LeftOut } from './leftout.ts';
 import { Link, type Received } from './link.ts';
@@ -56,7 +57,6 @@ function macOf(packet: Packet): string | null {
 const mostWaiting = 4096;
 /** Addresses asked about before they are needed, when half of them are not. */
 const stock = 256;
-const fullTurn = 32;
 /** Milliseconds of full turns that are a burst, or a processor that was busy elsewhere, and no overload yet. */
 const longestBurst = 200;
 /** New machines in a second whose addresses are asked about while they wait; in a storm nobody waits for that. */
@@ -183,8 +183,8 @@ export class Post {
 
   /**
    * Under more load than can be served, machines that are new here wait for their second try, so that those that hold
-   * an offer or a lease are answered in time. libuv reads at most 32 datagrams of a socket in one turn of the loop;
-   * nothing but full turns for some time means that more wait than were read.
+   * an offer or a lease are answered in time. In one turn of the loop so many datagrams are read at most; nothing but full
+   * turns for some time means that more wait than were read.
    */
   private sheds(packet: Packet): boolean {
     if (this.readInTurn++ === 0) setImmediate(() => this.endTurn());
@@ -198,7 +198,7 @@ export class Post {
   }
 
   private endTurn(): void {
-    const isFull = this.readInTurn >= fullTurn;
+    const isFull = this.readInTurn >= mostInTurn;
     this.readInTurn = 0;
     if (isFull) {
       this.fullSince ??= performance.now();

@@ -16,6 +16,9 @@ const SO_BROADCAST = 6;
 const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
 const SO_RCVBUFFORCE = 33;
+// recv(2)
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
 // udp(7)
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
@@ -44,6 +47,7 @@ interface Library {
   readonly bind: Call;
   readonly close: Call;
   readonly ioctl: Call;
+  readonly recvfrom: Call;
   readonly prctl: Call;
   readonly capset: Call;
 }
@@ -60,6 +64,7 @@ function library(): Library {
     setsockopt: libc.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
     bind: libc.func('bind', 'int', ['int', 'void *', 'uint32_t']),
     close: libc.func('close', 'int', ['int']),
+    recvfrom: libc.func('recvfrom', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'void *']),
     // ioctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its one pointer alike.
     ioctl: libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
     // prctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its longs alike.
@@ -173,6 +178,41 @@ export function setSegment(descriptor: number, bytes: number): void {
   const value = Buffer.alloc(4);
   value.writeInt32LE(bytes);
   checked('setsockopt', library().setsockopt(descriptor, SOL_UDP, UDP_SEGMENT, value, 4));
+}
+
+export interface ReceivedDatagram {
+  readonly bytes: Uint8Array;
+  /** IPv4 address of the sender as a number, and its port. */
+  readonly address: number;
+  readonly port: number;
+}
+
+/** recvfrom(2): datagrams that wait at a socket, without waiting for one. */
+export class DatagramReader {
+  readonly #descriptor: number;
+  readonly #recvfrom: Call;
+  readonly #buffer: Buffer;
+  readonly #place = Buffer.alloc(16);
+  readonly #length = Buffer.alloc(4);
+
+  /** `most`: bytes of a datagram that are kept. */
+  constructor(descriptor: number, most: number) {
+    this.#descriptor = descriptor;
+    this.#recvfrom = library().recvfrom;
+    this.#buffer = Buffer.alloc(most);
+  }
+
+  /** The next one, or null when none waits. */
+  next(): ReceivedDatagram | null {
+    this.#length.writeUInt32LE(this.#place.length);
+    const flags = MSG_DONTWAIT | MSG_TRUNC;
+    const buffer = this.#buffer;
+    const count = this.#recvfrom(this.#descriptor, buffer, buffer.length, flags, this.#place, this.#length);
+    if (count < 0) return null;
+    // struct sockaddr_in of ip(7): port and address in network order.
+    const [port, address] = [this.#place.readUInt16BE(2), this.#place.readUInt32BE(4)];
+    return { bytes: Buffer.from(buffer.subarray(0, Math.min(count, buffer.length))), address, port };
+  }
 }
 
 /** close(2) */

@@ -181,6 +181,31 @@ test('the same request again is answered by the same transfer', async (context) 
   assert.equal(server.counts().running, 1);
 });
 
+test('a request that comes late changes nothing in its transfer, and another one ends that without a word', async (context) => {
+  const { server, steps } = await start(context);
+  const client = await raw(context);
+  client.send(read('boot.bin', asked(512, 1)), server.local.port);
+  const agreed = await client.next();
+  assert.equal(agreed?.packet.kind, 'options');
+  const [port, old] = [agreed?.port ?? 0, server.local.port];
+  for (const block of [0, 1]) {
+    client.send(encode({ kind: 'ack', block }), port);
+    const answer = await client.next();
+    assert.ok(answer?.packet.kind === 'data' && answer.packet.block === block + 1);
+  }
+  client.send(read('boot.bin', asked(512, 1)), old);
+  client.send(encode({ kind: 'ack', block: 2 }), port);
+  const next = await client.next();
+  assert.ok(next?.packet.kind === 'data' && next.packet.block === 3 && next.port === port);
+  client.send(read('dir/small'), old);
+  const other = await client.next();
+  // An error would be taken for the answer.
+  assert.equal(other?.packet.kind, 'data');
+  assert.notEqual(other?.port, port);
+  await until('the first one is told to be over', () => steps.some(({ kind }) => kind === 'tftp-failed'));
+  assert.equal(server.counts().running, 1);
+});
+
 test('addresses outside of the local subnets hear nothing', async (context) => {
   const { server } = await start(context, { allowed: (address) => address !== '127.0.0.9' });
   const outside = await raw(context, '127.0.0.9');
@@ -193,7 +218,9 @@ test('addresses outside of the local subnets hear nothing', async (context) => {
 });
 
 test('a flood from one address or from many leaves room for the others', async (context) => {
-  const { server, steps } = await start(context, { caps: { transfers: 12, perClient: 8 } });
+  const { server, steps } = await start(context, {
+    caps: { transfers: 12, perClient: 8, unproven: 2000 },
+  });
   for (const address of ['127.0.0.2', '127.0.0.3', '127.0.0.4']) {
     for (let at = 0; at < 20; at += 1)
       (await raw(context, address)).send(read('boot.bin'), server.local.port);

@@ -42,10 +42,20 @@ export type OpenSocket = (
 export interface TftpCaps {
   readonly transfers: number;
   readonly perClient: number;
+  /**
+   * Milliseconds after which a transfer that nobody acknowledged yet makes room for others. Under load
+   * acknowledgements wait too.
+   */
+  readonly unproven: number;
   /** Files larger than this are not served over TFTP. */
   readonly fileBytes: number;
 }
-export const defaultCaps: TftpCaps = { transfers: 512, perClient: 8, fileBytes: 1 << 30 };
+export const defaultCaps: TftpCaps = {
+  transfers: 2048,
+  perClient: 8,
+  unproven: 8000,
+  fileBytes: 1 << 30,
+};
 
 export interface TftpCounts {
   readonly running: number;
@@ -63,8 +73,8 @@ export interface TftpCounts {
 /** Bytes of the largest block that may go together with others: as long as two fit one datagram. */
 export const longestBlock = 32_000;
 const ticking = 25;
-/** Transfers that nobody acknowledged yet make room for others after this time. */
-const unprovenFor = 2000;
+/** Milliseconds after progress in which a request for the same file from the same port is an old one. */
+const lateRequest = 1000;
 /** netascii is converted as a whole. */
 const mostText = 16 << 20;
 
@@ -176,13 +186,16 @@ export class TftpServer {
   async #read(packet: TftpPacket & { kind: 'read' | 'write' }, from: Endpoint, now: number): Promise<void> {
     const key = keyOf(from);
     const running = this.#sessions.get(key);
-    // The client did not see our answer and asks again from the same port.
-    if (running && running.name === packet.file && running.transfer.acknowledged === 0) {
-      running.again(now);
-      return;
+    if (running && running.name === packet.file) {
+      const { phase, acknowledged, progressAt } = running.transfer;
+      // The client did not see our answer and asks again from the same port.
+      if (acknowledged === 0) running.again(now);
+      // One that was sent before our answer came, and waited somewhere: the client that begins anew asks once more.
+      if (acknowledged === 0 || (phase === 'sending' && now - progressAt < lateRequest)) return;
     }
     if (this.#opening.get(key) === packet.file) return;
-    running?.stop('the client asked anew');
+    // An error would reach the very port that waits for the answer to this request.
+    running?.stop('the client asked anew', true);
     if (packet.mode !== 'octet' && packet.mode !== 'netascii') {
       this.#refuse(from, packet.file, 'refused', ErrorCode.illegalOperation, 'modes are octet and netascii');
       return;
@@ -213,8 +226,9 @@ export class TftpServer {
     for (const session of this.#sessions.values()) {
       const { phase, acknowledged, startedAt } = session.transfer;
       const unproven = phase === 'agreeing' || (phase === 'sending' && acknowledged === 0);
-      if (unproven && now - startedAt > unprovenFor) {
-        session.stop('another client needs the place');
+      if (unproven && now - startedAt > this.#caps.unproven) {
+        // An error would end the boot of firmware that is only slow; in silence it asks again.
+        session.stop('another client needs the place', true);
         return true;
       }
     }

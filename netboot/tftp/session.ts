@@ -128,12 +128,12 @@ export class Session {
     this.outlet.socket.send(bytes, from.port, from.address, () => undefined);
   }
 
-  /** Ends it from outside and tells the peer. */
-  stop(message: string): void {
+  /** Ends it from outside. The peer is told, unless it may take the word for an answer to what it asked since. */
+  stop(message: string, quietly = false): void {
     if (this.#closed) return;
     if (this.transfer.phase !== 'dallying') {
       this.stopped = message;
-      this.#send(encode({ kind: 'error', code: ErrorCode.undefined, message }));
+      if (!quietly) this.#send(encode({ kind: 'error', code: ErrorCode.undefined, message }));
     }
     this.close();
   }

@@ -1,6 +1,6 @@
 /** HTTP as a machine speaks it: each request from the address that the machine leased. */
 import { createHash } from 'node:crypto';
-import { type IncomingMessage, request } from 'node:http';
+import { type Agent, type IncomingMessage, request } from 'node:http';
 
 export interface Asked {
   /** Own address. */
@@ -8,15 +8,23 @@ export interface Asked {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Its connections are used again; without one each request has its own. */
+  readonly agent?: Agent;
 }
 
 function ask<Value>(
   url: string,
-  { from, method = 'GET', headers = {}, body }: Asked,
+  { from, method = 'GET', headers = {}, body, agent }: Asked,
   read: (response: IncomingMessage) => Promise<Value>,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
-    const options = { method, localAddress: from, agent: false, timeout: 60_000, headers };
+    const options = {
+      method,
+      localAddress: from,
+      agent: agent ?? (false as const),
+      timeout: 60_000,
+      headers,
+    };
     const asked = request(url, options, (response) => {
       const status = response.statusCode ?? 0;
       if (status >= 200 && status < 300) read(response).then(resolve, reject);

@@ -1,4 +1,5 @@
 /** What iPXE does with the script of a machine, and what the live system does then: the agent's side of the contract. */
+import { Agent } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   bodyBytes,
@@ -14,7 +15,12 @@ import { type Asked, get, load } from './http.ts';
 
 const diskBytes = 64 << 30;
 /** A broken wait for a person or for the image is told instead of waited for longer. */
-const mostScripts = 40;
+const mostAsked = 40;
+/** How often the scripts make iPXE ask for the machine's own script and load what it names, and the pauses between. */
+const mostScripts = 10;
+const scriptPause = 3000;
+const mostLoads = 5;
+const loadPause = 15_000;
 
 function checked<Value>(
   found: { kind: 'valid'; value: Value } | { kind: 'invalid'; problem: string },
@@ -42,6 +48,8 @@ export class Live {
   readonly #base: string;
   readonly #timed: Timed;
   readonly #started = performance.now();
+  /** The live system keeps its connection; iPXE opens one for each file. */
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   #token = '';
 
   constructor(mac: string, { address, file }: Told, timed: Timed) {
@@ -59,8 +67,12 @@ export class Live {
   async script(first: string): Promise<string> {
     return this.#timed('script', async () => {
       await this.#read(first);
-      return this.#read(this.#own);
+      return again(mostScripts, scriptPause, () => this.#read(this.#own));
     });
+  }
+
+  close(): void {
+    this.#agent.destroy();
   }
 
   async #read(url: string): Promise<string> {
@@ -69,8 +81,17 @@ export class Live {
     return text;
   }
 
-  /** Kernel, ticket and initrd of `script`. */
+  /** Kernel, ticket and initrd of `script`; asks for the script again when one of them does not come. */
   async load(script: string): Promise<void> {
+    let next: string | null = script;
+    await again(mostLoads, loadPause, async () => {
+      const current = next ?? (await this.#read(this.#own));
+      next = null;
+      await this.#load(current);
+    });
+  }
+
+  async #load(script: string): Promise<void> {
     const files = filesOf(script);
     const said = /^echo bty: (.*)$/m.exec(script)?.[1] ?? 'it says nothing';
     if (files === null) throw new Error(`the script starts no live system: ${said}`);
@@ -94,7 +115,7 @@ export class Live {
   }
 
   async #plan(): Promise<Plan> {
-    const text = await get(`${this.#own}/plan`, this.#entitled());
+    const text = await patiently(() => get(`${this.#own}/plan`, this.#entitled()));
     return checked(checkMessage(Plan, JSON.parse(text)), 'plan');
   }
 
@@ -105,7 +126,7 @@ export class Live {
     const written = await this.#timed('write', async () => {
       await tell('preparing', 0);
       const url = new URL(plan.image.url, this.#base).href;
-      const image = await load(url, { from: this.#address });
+      const image = await patiently(() => load(url, { from: this.#address, agent: this.#agent }));
       if (image.sha256 !== plan.image.sha256) throw new Error(`${url} is not what the plan names`);
       await tell('writing', image.bytes);
       await tell('verifying', image.bytes);
@@ -130,27 +151,18 @@ export class Live {
     if (filesOf(script) !== null) throw new Error('the boot after the flash starts the live system again');
   }
 
-  /** Asks again while the appliance is too busy, as the agent does. */
   async #post(
     name: 'inventory' | 'progress' | 'status',
     message: Inventory | Progress | Status,
   ): Promise<void> {
     const body = JSON.stringify(message);
     if (body.length > bodyBytes) throw new Error(`${name} is too long`);
-    for (let tries = 1; ; tries++) {
-      try {
-        await get(`${this.#own}/${name}`, { ...this.#entitled(), method: 'POST', body });
-        return;
-      } catch (error) {
-        if (tries >= mostScripts || !/status (408|429|5..)$/.test(String(error))) throw error;
-        await pause(Math.min(5000, 250 * tries));
-      }
-    }
+    await patiently(() => get(`${this.#own}/${name}`, { ...this.#entitled(), method: 'POST', body }));
   }
 
   #entitled(): Asked {
     const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' };
-    return { from: this.#address, headers };
+    return { from: this.#address, headers, agent: this.#agent };
   }
 
   #inventory(): Inventory {
@@ -168,6 +180,31 @@ export class Live {
       nics: [],
       problems: [],
     };
+  }
+}
+
+/** Does `work` up to `most` times, with `milliseconds` between; the last error is the one that is thrown. */
+async function again<Value>(most: number, milliseconds: number, work: () => Promise<Value>): Promise<Value> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries >= most || /starts no live system/.test(String(error))) throw error;
+      await pause(milliseconds);
+    }
+  }
+}
+
+/** Asks again while the appliance is too busy or gone, as the live system does. */
+async function patiently<Value>(ask: () => Promise<Value>): Promise<Value> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isFinal = /status 4\d\d/.test(String(error)) && !/status (408|429)/.test(String(error));
+      if (tries >= mostAsked || isFinal) throw error;
+      await pause(Math.min(5000, 250 * tries));
+    }
   }
 }
 

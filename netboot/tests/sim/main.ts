@@ -19,6 +19,7 @@ const usage = `bty-sim: pretend machines boot from an appliance.
   --models NAMES      only these, separated by commas: ${models.map(({ name }) => name).join(', ')}
   --appliance URL     its address, to bind an image to the machines and read their boot stories
   --password TEXT     of its operator; without both, machines end at the plan that they get
+  --power-ons COUNT   how often a machine that failed is switched on in all (1)
 `;
 const { values } = parseArgs({
   options: {
@@ -28,13 +29,16 @@ const { values } = parseArgs({
     models: { type: 'string' },
     appliance: { type: 'string' },
     password: { type: 'string' },
+    'power-ons': { type: 'string', default: '1' },
     help: { type: 'boolean' },
   },
 });
 const names = values.models?.split(',').map((name) => name.trim());
 const chosen: readonly Model[] = models.filter(({ name }) => names?.includes(name) ?? true);
 const [count, over] = [Number(values.machines), Number(values.over)];
-if (values.help || values.interface === undefined || chosen.length === 0 || !(count > 0) || !(over >= 0)) {
+const powerOns = Number(values['power-ons']);
+const isSound = chosen.length > 0 && count > 0 && over >= 0 && powerOns >= 1;
+if (values.help || values.interface === undefined || !isSound) {
   process.stderr.write(usage);
   process.exit(values.help ? 0 : 2);
 }
@@ -85,7 +89,7 @@ const outcomes = await Promise.all(
     await pause((over * index) / count);
     const model = chosen[index % chosen.length];
     if (model === undefined) throw new Error('there is no model');
-    return bootMachine({ wire, model, index: index + 1, deployed });
+    return bootMachine({ wire, model, index: index + 1, deployed, powerOns });
   }),
 );
 wire.close();

@@ -1,6 +1,6 @@
 /** An appliance, a DHCP server of others and pretended machines on one switch, each in a namespace of its own. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,6 +10,7 @@ const run = promisify(execFile);
 const ip = (...args: string[]) => run('ip', args);
 const password = 'correct horse battery';
 const node = [process.execPath, '--disable-warning=ExperimentalWarning'];
+const neighbours = 32_768;
 let made = 0;
 
 export interface Failed {
@@ -33,6 +34,9 @@ export class SimNetwork {
   readonly #clients: string;
   readonly #switch: string;
   readonly #running: ChildProcess[] = [];
+  /** Limits of the kernel's neighbour table as they were. */
+  #neighbours: readonly (readonly [path: string, value: string])[] = [];
+  #served: { readonly child: ChildProcess; readonly dhcp: string } | null = null;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -46,6 +50,7 @@ export class SimNetwork {
   static async make(dhcp: 'full' | 'proxy'): Promise<SimNetwork> {
     const network = new SimNetwork(await mkdtemp(join(tmpdir(), 'bty-sim-')));
     try {
+      await network.#room();
       await network.#cables();
       if (dhcp === 'proxy') network.#router();
       await network.#appliance(dhcp);
@@ -54,6 +59,16 @@ export class SimNetwork {
       await network.close();
       throw error;
     }
+  }
+
+  /** Pretended machines and the appliance share the neighbour table of one kernel, where each would have its own. */
+  async #room(): Promise<void> {
+    const names = ['gc_thresh3', 'gc_thresh2'].map((name) => `/proc/sys/net/ipv4/neigh/default/${name}`);
+    const before = await Promise.all(
+      names.map(async (path) => [path, await readFile(path, 'utf8').catch(() => '')] as const),
+    );
+    this.#neighbours = before.filter(([, value]) => Number(value) > 0 && Number(value) < neighbours);
+    for (const [path] of this.#neighbours) await writeFile(path, String(neighbours)).catch(() => undefined);
   }
 
   async #cables(): Promise<void> {
@@ -93,12 +108,13 @@ export class SimNetwork {
     await writeFile(join(state, 'boot', 'bty-netboot-x86_64.vmlinuz'), noise(400_000, 2));
     await writeFile(join(state, 'boot', 'bty-netboot-x86_64.initrd'), noise(1_000_000, 3));
     const [program = '', ...flags] = node;
-    this.#start(this.#server, program, [
+    const child = this.#start(this.#server, program, [
       ...[...flags, join(import.meta.dirname, '..', '..', 'main.ts'), 'serve'],
       ...['--state-dir', state, '--web-host', '10.77.0.1', '--web-port', '8080'],
       ...['--interface', 'lab0', '--dhcp', dhcp, '--dhcp-anyway', '--user', 'root'],
       ...['--admin-password', password],
     ]);
+    this.#served = { child, dhcp };
     const asks = ['-sS', '-m', '3', '-o', '/dev/null', 'tftp://10.77.0.1/undionly.kpxe'];
     const serves = () =>
       ip('netns', 'exec', this.#clients, 'curl', ...asks).then(
@@ -108,13 +124,34 @@ export class SimNetwork {
     await until('the appliance serves', serves, 90_000);
   }
 
-  #start(space: string, program: string, args: readonly string[]): void {
-    this.#running.push(spawn('ip', ['netns', 'exec', space, program, ...args], { stdio: 'ignore' }));
+  #start(space: string, program: string, args: readonly string[]): ChildProcess {
+    const child = spawn('ip', ['netns', 'exec', space, program, ...args], { stdio: 'ignore' });
+    this.#running.push(child);
+    return child;
+  }
+
+  /** How many leases the appliance confirmed, by its journal. */
+  async leases(): Promise<number> {
+    const text = await readFile(join(this.#folder, 'state', 'dhcp', 'leases.journal'), 'utf8').catch(
+      () => '',
+    );
+    return text.split('"state":"bound"').length - 1;
+  }
+
+  /** Ends the appliance as a power cut does, and starts it again. */
+  async crash(): Promise<void> {
+    if (this.#served === null) throw new Error('nothing serves');
+    const { child, dhcp } = this.#served;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+    await this.#appliance(dhcp);
   }
 
   /** Runs `bty-sim` as the lab admin. */
-  async simulate(machines: number, over: number): Promise<Report> {
+  async simulate(machines: number, over: number, powerOns = 1): Promise<Report> {
     const counts = ['--machines', String(machines), '--over', String(over), '--interface', 'lab1'];
+    counts.push('--power-ons', String(powerOns));
     const admin = ['--appliance', 'http://10.77.0.1:8080', '--password', password];
     const program = [...node, join(import.meta.dirname, 'main.ts'), ...counts, ...admin];
     const { stdout, stderr } = await run('ip', ['netns', 'exec', this.#clients, ...program], {
@@ -133,6 +170,7 @@ export class SimNetwork {
     }
     for (const name of [this.#server, this.#clients, this.#switch])
       await ip('netns', 'del', name).catch(() => undefined);
+    for (const [path, value] of this.#neighbours) await writeFile(path, value).catch(() => undefined);
     await rm(this.#folder, { recursive: true, force: true });
   }
 }

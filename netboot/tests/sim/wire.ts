@@ -1,10 +1,12 @@
 /** The network of the pretended machines: one socket for their broadcasts, and an address of this host for each. */
 import { spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { hear } from '../../dhcp/inlet.ts';
+import { adopt } from '../../dhcp/link.ts';
 import { type Packet, parse } from '../../dhcp/packet.ts';
 import { loadKoffi } from '../../system/addon.ts';
+import { datagramSocket } from '../../system/native.ts';
 
 export interface Wire {
   /** Sends a DHCP packet as a broadcast. */
@@ -66,8 +68,9 @@ class Announcer {
   }
 }
 
+const receiveBuffer = 8 << 20;
 /** Claims are gathered for this long, in milliseconds: one program call makes many addresses. */
-const gather = 10;
+const gather = 30;
 
 async function makeLocal(addresses: readonly string[]): Promise<void> {
   const child = spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] });
@@ -82,14 +85,13 @@ async function makeLocal(addresses: readonly string[]): Promise<void> {
 /** `device`: the interface that leads to the appliance. */
 export async function openWire(device: string): Promise<Wire> {
   const announcer = new Announcer(device);
-  const socket = createSocket({ type: 'udp4', recvBufferSize: 8 << 20 });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.bind(68, '0.0.0.0', resolve);
-  });
-  socket.setBroadcast(true);
+  const any = new Uint8Array(4);
+  const descriptor = datagramSocket({ device: null, address: any, port: 68, shared: false, receiveBuffer });
+  const socket = await adopt(descriptor);
+  let isOpen = true;
   const waiting = new Map<number, (packet: Packet) => void>();
-  socket.on('message', (bytes) => {
+  const isHeard = () => isOpen;
+  hear(socket, descriptor, isHeard, (bytes) => {
     const read = parse(bytes);
     if (read.kind === 'packet' && read.packet.op === 2) waiting.get(read.packet.xid)?.(read.packet);
   });
@@ -105,7 +107,8 @@ export async function openWire(device: string): Promise<Wire> {
           waiting.delete(xid);
           resolve(packets);
         };
-        const timer = setTimeout(settle, milliseconds);
+        // What has come already is read first: this program may be late, which a machine is not.
+        const timer = setTimeout(() => setImmediate(settle), milliseconds);
         waiting.set(xid, (packet) => {
           packets.push(packet);
           if (enough(packets)) settle();
@@ -127,6 +130,9 @@ export async function openWire(device: string): Promise<Wire> {
       }
       announcer.ask(address, server);
     },
-    close: () => socket.close(),
+    close: () => {
+      isOpen = false;
+      socket.close();
+    },
   };
 }
