@@ -109,6 +109,8 @@ test('while it writes it keeps awake, shows progress, asks before it closes; lin
   const awake = () =>
     app.evaluate(({ powerSaveBlocker }) => [0, 1, 2].some((id) => powerSaveBlocker.isStarted(id)));
   assert.equal(await awake(), true);
+  await again(image);
+  await page.getByRole('alert').getByText('Something is being written already.').waitFor();
   await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.close());
   await page.getByRole('alertdialog').waitFor();
   await page.getByRole('button', { name: 'Keep writing' }).click();
