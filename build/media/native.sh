@@ -3,7 +3,7 @@
 # the system. Scripts of packages start small programs many thousand times, and to start one under emulation takes
 # longer than what it does: until "off" those of this machine stand in for them, each the same program of Debian. Nothing
 # is mounted, since mmdebstrap removes a root that failed, and whatever is mounted in it. None is a program that
-# mkinitramfs puts into what the machine starts from: that has its shell and tools from klibc, and kmod from here.
+# mkinitramfs copies: kmod stays as it is, and the shell and the tools in there are those of klibc.
 set -e
 root=$2
 aside=$root/native

@@ -52,7 +52,7 @@ test('Docker Compose and the Quadlet of Podman take the files as they are', {
   const [archive, root] = [join(work, 'root.tar'), join(work, 'root')];
   mkdirSync(root);
   // Debian 12 has neither of them in a version that knows these files.
-  const include = '--include=docker-compose,podman,libc6';
+  const include = '--include=docker-compose,podman,libc6,base-files';
   await run('mmdebstrap', ['--variant=extract', '--quiet', include, 'trixie', archive], {
     maxBuffer: 1 << 24,
   });
@@ -62,15 +62,16 @@ test('Docker Compose and the Quadlet of Podman take the files as they are', {
   for (const name of ['compose.yaml', 'bty-web.container', 'bty.volume'])
     cpSync(join(import.meta.dirname, '..', name), join(place, name));
   const inside = (args: readonly string[]) =>
-    run('chroot', [root, ...args], { env: { PATH: '/usr/bin:/bin' } });
+    run('chroot', [root, ...args], {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', QUADLET_UNIT_DIRS: '/given' },
+    });
   const compose = ['/usr/libexec/docker/cli-plugins/docker-compose', '-f', '/given/compose.yaml'];
   const { stdout: normal } = await inside([...compose, 'config', '--format', 'json']);
   const { stdout: booting } = await inside([...compose, '--profile', 'boot', 'config', '--format', 'json']);
   assert.deepEqual(Object.keys(JSON.parse(normal).services), ['bty-web']);
   const { network_mode, cap_drop, read_only } = JSON.parse(booting).services['bty-boot'];
   assert.deepEqual([network_mode, cap_drop, read_only], ['host', ['ALL'], true]);
-  const quadlet = ['/usr/bin/env', 'QUADLET_UNIT_DIRS=/given', '/usr/libexec/podman/quadlet', '-dryrun'];
-  const { stdout: units, stderr } = await inside(quadlet);
+  const { stdout: units, stderr } = await inside(['/usr/libexec/podman/quadlet', '-dryrun']);
   const [, start = ''] = /^ExecStart=(.*bty-web.*)$/m.exec(units) ?? assert.fail(`${units}${stderr}`);
   for (const part of [
     '--read-only',
