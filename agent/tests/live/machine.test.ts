@@ -29,6 +29,8 @@ interface Emulated {
   readonly machine: readonly string[];
   readonly console: string;
   readonly tls: boolean;
+  /** Further words of the kernel's command line. */
+  readonly more?: string;
 }
 
 /** Flashes an empty disk, and resolves the inventory and what stood on the console. */
@@ -48,7 +50,7 @@ async function flashes(emulated: Emulated): Promise<{ inventory: Inventory; show
       const serial = { kind: 'serial', serial: 'TARGET' } as const;
       appliance.plans = [appliance.flashPlan(imageSize, { disk: serial, after: 'poweroff' })];
       const server = appliance.address.replace('127.0.0.1', host);
-      const line = `quiet console=${emulated.console} bty.server=${server} bty.mac=${mac}`;
+      const line = `quiet console=${emulated.console} bty.server=${server} bty.mac=${mac} ${emulated.more ?? ''}`;
       const running = spawn(
         qemu,
         [
@@ -92,14 +94,27 @@ test('an arm64 machine flashes its disk, tells it, and switches itself off', {
   assert.equal(inventory.architecture, 'arm64');
 });
 
-test('a machine whose clock stands decades before the certificates flashes its disk over TLS', {
+test('a machine whose clock stands decades before the certificates flashes its disk over TLS, past a card without a network', {
   skip: x64 === '' ? 'BTY_LIVE names no live system' : lacks('qemu-system-x86_64', 'qemu-system-x86'),
   timeout,
 }, async () => {
-  const { shown } = await flashes({
+  // A loader that did not fill in its setting, and a first card whose cable leads nowhere.
+  const more = 'BOOTIF=01-$netX dyndbg="file x +p"';
+  const dead = ['-netdev', 'hubport,id=dead,hubid=1', '-device', 'e1000,netdev=dead,romfile=,addr=0x2'];
+  const { shown, inventory } = await flashes({
     ...{ live: x64, qemu: 'qemu-system-x86_64', console: 'ttyS0', tls: true },
-    machine: ['-machine', 'q35,accel=tcg', '-cpu', 'max', '-rtc', 'base=2001-01-01T00:00:00'],
+    machine: [...['-machine', 'q35,accel=tcg', '-cpu', 'max', '-rtc', 'base=2001-01-01T00:00:00'], ...dead],
+    more,
   });
+  const cards = inventory.nics.map(({ driver, booted, addresses }) => [
+    driver,
+    booted,
+    addresses.some((each) => each.includes('.')),
+  ]);
+  assert.deepEqual(cards.sort(), [
+    ['e1000', false, false],
+    ['virtio_net', true, true],
+  ]);
   assert.match(shown, /The clock was \d+ seconds slow; it was set\./);
   assert.doesNotMatch(shown, /does not answer/);
 });
