@@ -179,13 +179,14 @@ export class FileSender {
     }: { readonly pace: Pace; readonly told: { bytes: number }; readonly gone: AbortSignal },
   ): Promise<void> {
     let position = span.first;
-    let hot = 0;
+    let hot = false;
     let writing: Promise<void> = Promise.resolve();
     while (span.last === null || position <= span.last) {
-      if (hot > 0) {
+      if (hot) {
         // What lies in memory needs no reading ahead, and the buffer that was just sent is still in the cache.
         await writing;
-        if (hot % turn === 0) await immediate();
+        // One piece of each client, then everybody else: a script must not wait for megabytes.
+        await immediate();
       }
       const slot = this.#slots.take(pieceBytes(this.#transfers, pace.lastMilliseconds));
       let count: number;
@@ -194,7 +195,7 @@ export class FileSender {
         const view = slot.subarray(0, room);
         gone.throwIfAborted();
         const now = content.readNow?.(view, position) ?? null;
-        hot = now === null ? 0 : hot + 1;
+        hot = now !== null;
         count = now ?? (await content.read(view, position, gone));
         await writing;
         gone.throwIfAborted();
@@ -219,9 +220,6 @@ export class FileSender {
     await writing;
   }
 }
-
-/** Pieces from memory after which others have their turn. */
-const turn = 4;
 
 interface OpenSpan {
   readonly first: number;

@@ -195,7 +195,7 @@ export function sqliteMachines(
  */
 function renewWires(database: Database, limit: LoopLimit, wireOf: (record: MachineRecord) => string): void {
   const name = 'machines-form';
-  const form = JSON.stringify([limit, wireMachine(newRecord('', 0), 0, limit)]);
+  const form = JSON.stringify([limit.boots, wireMachine(newRecord('', 0), 0, limit)]);
   database.writeNow(() => {
     if (keptSetting(database, name) === form) return;
     database.connection.exec('UPDATE machines SET wire = NULL');
@@ -340,9 +340,6 @@ function toRecord(row: Row): MachineRecord {
 /** In the place of a rule for disks that cannot be read: no disk has such a serial number, so none is written. */
 const unreadable = '(the rule cannot be read)';
 
-/** The text of a life that was read: what an operator changes is mostly something else. */
-const lives = new WeakMap<object, string>();
-
 /** A machine whose life cannot be read is stopped: it may be flashed already, so an operator has to decide anew. */
 function lifeIn(row: Row): Life {
   const found = objectIn(row.life) as Partial<Life> | null;
@@ -352,10 +349,7 @@ function lifeIn(row: Row): Life {
     typeof found.since === 'number' &&
     typeof found.heard === 'number' &&
     Array.isArray(found.boots);
-  if (whole) {
-    lives.set(found, String(row.life));
-    return found as Life;
-  }
+  if (whole) return found as Life;
   const failure = {
     code: 'INTERNAL',
     message: 'What is written of this machine cannot be read.',
@@ -395,6 +389,6 @@ function toValues(record: MachineRecord): (string | number | null)[] {
     record.smbiosSerial,
     record.life.phase,
     deadline(record.life),
-    lives.get(record.life) ?? JSON.stringify(record.life),
+    JSON.stringify(record.life),
   ];
 }
