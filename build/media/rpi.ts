@@ -68,11 +68,12 @@ export async function buildPi(options: ServerOptions): Promise<BuiltServer> {
       hook: join(root, 'netboot', 'live', 'server', 'pi-firmware'),
     });
     const tree = await unpack(base, join(work, 'root'));
+    // Only updates of the kernel need its partition: a slow or damaged card must not keep the appliance from starting.
+    const boot = 'umask=0077,nofail,x-systemd.device-timeout=30min';
     await layOverlay({
       ...{ tree, architecture: 'arm64', version, live, suite, components, stateSector, serial: null },
       backports: true,
-      fstab:
-        'LABEL=BTY_SYSTEM / ext4 errors=remount-ro 0 1\nLABEL=BTY_BOOT /boot/firmware vfat umask=0077 0 2\n',
+      fstab: `LABEL=BTY_SYSTEM / ext4 errors=remount-ro 0 1\nLABEL=BTY_BOOT /boot/firmware vfat ${boot} 0 2\n`,
     });
     await buildMissingLocalBoots(join(tree, 'usr/lib/bty/boot'), () => true);
     const environment = '[Service]\nEnvironment=BTY_IPXE_DIR=/usr/lib/bty/boot\n';
