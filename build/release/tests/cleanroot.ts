@@ -33,8 +33,9 @@ export class CleanRoot {
     this.folder = folder;
   }
 
-  static async make(): Promise<CleanRoot> {
-    const archive = await base();
+  /** With the packages of Debian `more` in it. */
+  static async make(more: readonly string[] = []): Promise<CleanRoot> {
+    const archive = await base([...packages, ...more]);
     const folder = mkdtempSync(join(tmpdir(), 'bty-root-'));
     await run('tar', ['-xf', archive, '-C', folder, '--numeric-owner', '--exclude=./dev/*']);
     return new CleanRoot(folder);
@@ -61,7 +62,7 @@ export class CleanRoot {
     // The mounts are in a namespace that ends with the command.
     const prepare =
       'mount -t proc proc "$0/proc" && mount -t sysfs sys "$0/sys" && mount -t tmpfs dev "$0/dev" && ' +
-      'mkdir "$0/dev/shm" && for each in null zero urandom random; do touch "$0/dev/$each" && ' +
+      'mkdir -m 1777 "$0/dev/shm" && for each in null zero urandom random; do touch "$0/dev/$each" && ' +
       'mount --bind "/dev/$each" "$0/dev/$each" || exit 1; done; folder=$0; exec chroot "$folder" "$@"';
     // One executes the next, so that a signal for the child is one for the command.
     return ['unshare', '--mount', 'sh', '-c', prepare, this.folder, ...command];
@@ -71,7 +72,7 @@ export class CleanRoot {
 const base0 = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8' };
 
 /** Archive of the root, made once from packages of Debian and kept by what is in it. */
-async function base(): Promise<string> {
+async function base(packages: readonly string[]): Promise<string> {
   const name = createHash('sha256')
     .update([suite, ...packages].join(' '))
     .digest('hex');
