@@ -168,7 +168,7 @@ export class Tftp implements Part {
       const [given] = port === 0 ? [] : (this.#handed.get(name) ?? []);
       if (given === undefined) return opens(address, port, segment);
       this.#handed.delete(name);
-      return { socket: await adopt(given), segment: false };
+      return { socket: await adopt(given), segment: false, descriptor: given };
     };
   }
 

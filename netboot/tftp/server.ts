@@ -1,6 +1,8 @@
 /** TFTP, read only: a short loop of sockets around `transfer.ts`. Names are keys of a table, never paths. */
 import { createSocket, type Socket } from 'node:dgram';
 import { failure } from '../../shared/failure.ts';
+import { formatAddress } from '../dhcp/address.ts';
+import { hear } from '../dhcp/inlet.ts';
 import type { Endpoint, StepNews, TransferEnd, Who, Witness } from '../story/step.ts';
 import { fileOfBytes, netascii, type TftpFile } from './file.ts';
 import { fileName } from './name.ts';
@@ -37,7 +39,12 @@ export type OpenSocket = (
   address: string,
   port: number,
   segment: number | null,
-) => Promise<{ readonly socket: Socket; readonly segment: boolean }>;
+) => Promise<{
+  readonly socket: Socket;
+  readonly segment: boolean;
+  /** Of the socket, where it is known: then more is read of it in each turn. */
+  readonly descriptor?: number;
+}>;
 
 export interface TftpCaps {
   readonly transfers: number;
@@ -113,7 +120,7 @@ export class TftpServer {
   #running = 0;
   #closed = false;
 
-  private constructor(options: TftpOptions, socket: Socket) {
+  private constructor(options: TftpOptions, socket: Socket, descriptor: number | undefined) {
     this.#options = options;
     this.#caps = { ...defaultCaps, ...options.caps };
     this.#rules = options.rules ?? defaultRules;
@@ -122,7 +129,13 @@ export class TftpServer {
     const { address, port } = socket.address();
     // A socket that systemd opened hears on every address; transfers leave from the one that is served.
     this.local = { address: address === '0.0.0.0' ? options.address : address, port };
-    socket.on('message', (bytes, from) => this.#receive(bytes, from));
+    if (descriptor === undefined) socket.on('message', (bytes, from) => this.#receive(bytes, from));
+    else {
+      const isOpen = () => !this.#closed;
+      hear(socket, descriptor, isOpen, (bytes, from) => {
+        this.#receive(bytes, { address: formatAddress(from.address), port: from.port });
+      });
+    }
     // A packet that can not be sent or received is a lost packet.
     socket.on('error', () => undefined);
   }
@@ -131,8 +144,8 @@ export class TftpServer {
   static async listen(options: TftpOptions): Promise<TftpServer> {
     const { address, port } = options;
     try {
-      const { socket } = await (options.open ?? openPlainSocket)(address, port, null);
-      return new TftpServer(options, socket);
+      const { socket, descriptor } = await (options.open ?? openPlainSocket)(address, port, null);
+      return new TftpServer(options, socket, descriptor);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       const holder = code === 'EADDRINUSE' ? 'another program' : `the system (${code ?? String(error)})`;
@@ -153,7 +166,7 @@ export class TftpServer {
     await new Promise<void>((resolve) => this.#socket.close(() => resolve()));
   }
 
-  #receive(bytes: Buffer, from: Endpoint): void {
+  #receive(bytes: Uint8Array, from: Endpoint): void {
     if (this.#closed) return;
     if (from.port === 0 || !this.#options.allowed(from.address)) {
       this.#counts.foreign += 1;

@@ -24,7 +24,7 @@ export function socketsOn(device: string | null): OpenSocket {
     }
     const cuts = segment !== null && cut(descriptor, segment);
     try {
-      return { socket: await adopt(descriptor), segment: cuts };
+      return { socket: await adopt(descriptor), segment: cuts, descriptor };
     } catch (error) {
       closeDescriptor(descriptor);
       throw error;

@@ -16,6 +16,7 @@ const usage = `bty-sim: pretend machines boot from an appliance.
   --interface NAME    interface that leads to the appliance (required)
   --machines COUNT    how many, one model after the other (100)
   --over MS           milliseconds over which they are switched on (10000)
+  --together COUNT    how many boot at once at most: the next is switched on when one is ready (all)
   --models NAMES      only these, separated by commas: ${models.map(({ name }) => name).join(', ')}
   --appliance URL     its address, to bind an image to the machines and read their boot stories
   --password TEXT     of its operator; without both, machines end at the plan that they get
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     interface: { type: 'string' },
     machines: { type: 'string', default: '100' },
     over: { type: 'string', default: '10000' },
+    together: { type: 'string', default: 'Infinity' },
     models: { type: 'string' },
     appliance: { type: 'string' },
     password: { type: 'string' },
@@ -37,7 +39,8 @@ const names = values.models?.split(',').map((name) => name.trim());
 const chosen: readonly Model[] = models.filter(({ name }) => names?.includes(name) ?? true);
 const [count, over] = [Number(values.machines), Number(values.over)];
 const powerOns = Number(values['power-ons']);
-const isSound = chosen.length > 0 && count > 0 && over >= 0 && powerOns >= 1;
+const mostTogether = Number(values.together);
+const isSound = chosen.length > 0 && mostTogether > 0 && count > 0 && over >= 0 && powerOns >= 1;
 if (values.help || values.interface === undefined || !isSound) {
   process.stderr.write(usage);
   process.exit(values.help ? 0 : 2);
@@ -52,7 +55,7 @@ function percentiles(numbers: readonly number[]): { p50: number; p99: number; co
 }
 
 /** Machines bound in one moment. */
-const together = 16;
+const boundTogether = 16;
 /** Milliseconds until a boot that stands still is called stopped, and some more. */
 const patience = 40_000;
 
@@ -60,11 +63,27 @@ async function boundBy(operator: Operator): Promise<void> {
   const image = Uint8Array.from(noise(300_000, 7));
   const sha256 = createHash('sha256').update(image).digest('hex');
   await operator.upload('bty-sim.img', image, sha256);
-  for (let index = 1; index <= count; index += together) {
-    const some = Array.from({ length: Math.min(together, count - index + 1) }, (_, more) =>
+  for (let index = 1; index <= count; index += boundTogether) {
+    const some = Array.from({ length: Math.min(boundTogether, count - index + 1) }, (_, more) =>
       macOf(index + more),
     );
     await Promise.all(some.map((mac) => operator.bind(mac, sha256)));
+  }
+}
+
+let underWay = 0;
+const queue: (() => void)[] = [];
+
+/** Waits until fewer machines than `--together` boot, and runs `boot`. */
+async function inTurn<Value>(boot: () => Promise<Value>): Promise<Value> {
+  if (underWay >= mostTogether) await new Promise<void>((resolve) => queue.push(resolve));
+  else underWay++;
+  try {
+    return await boot();
+  } finally {
+    const next = queue.shift();
+    if (next) next();
+    else underWay--;
   }
 }
 
@@ -89,7 +108,7 @@ const outcomes = await Promise.all(
     await pause((over * index) / count);
     const model = chosen[index % chosen.length];
     if (model === undefined) throw new Error('there is no model');
-    return bootMachine({ wire, model, index: index + 1, deployed, powerOns });
+    return inTurn(() => bootMachine({ wire, model, index: index + 1, deployed, powerOns }));
   }),
 );
 wire.close();

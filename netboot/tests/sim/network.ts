@@ -149,9 +149,13 @@ export class SimNetwork {
   }
 
   /** Runs `bty-sim` as the lab admin. */
-  async simulate(machines: number, over: number, powerOns = 1): Promise<Report> {
+  async simulate(
+    machines: number,
+    over: number,
+    { powerOns = 1, together = Number.POSITIVE_INFINITY } = {},
+  ): Promise<Report> {
     const counts = ['--machines', String(machines), '--over', String(over), '--interface', 'lab1'];
-    counts.push('--power-ons', String(powerOns));
+    counts.push('--power-ons', String(powerOns), '--together', String(together));
     const admin = ['--appliance', 'http://10.77.0.1:8080', '--password', password];
     const program = [...node, join(import.meta.dirname, 'main.ts'), ...counts, ...admin];
     const { stdout, stderr } = await run('ip', ['netns', 'exec', this.#clients, ...program], {
