@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { withArm64 } from '../../media/emulate.ts';
 import { missingTools } from '../../media/tools.ts';
 import { user } from '../filesystem.ts';
-import { buildImage, settings } from '../image.ts';
+import { buildImage } from '../image.ts';
 import { Container, freePort, makeBundle, noContainer } from './runc.ts';
 
 const run = promisify(execFile);
@@ -34,9 +34,6 @@ test('the image for arm64 serves on a processor that is imitated', {
     const container = new Container(`bty-${process.pid}-arm64`, bundle);
     try {
       await container.healthy(port, 300);
-      const [, ...health] = settings.Healthcheck.Test;
-      assert.equal(await container.check(health), 0);
-      assert.match(container.said, /password of the operator is/);
     } finally {
       await container.stop('KILL');
     }
