@@ -59,7 +59,7 @@ export const rules: readonly Rule[] = [
   // What drives the packed app from outside builds it first.
   {
     folder: 'app/tests',
-    folders: ['build', 'shared'],
+    folders: ['app/renderer', 'build', 'shared'],
     node: true,
     packages: ['axe-core', 'koffi', 'playwright-core'],
   },
