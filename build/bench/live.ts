@@ -258,7 +258,10 @@ sleep 1000`;
       await appliance.ask('PUT', `/boot/${go}`, { upload: join(this.#live, 'manifest.json') });
       return Promise.all(
         guests.map(async (guest) => {
-          const [, start, end, digest] = await guest.sees(/PIPE from ([\d.]+) to ([\d.]+) sum (\w{64})/, 1200);
+          const [, start, end, digest] = await guest.sees(
+            /PIPE from ([\d.]+) to ([\d.]+) sum (\w{64})/,
+            1200,
+          );
           if (digest !== expected) throw new Error('the pipeline wrote something else');
           return this.#imageBytes / (Number(end) - Number(start));
         }),
