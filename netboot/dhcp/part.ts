@@ -107,6 +107,7 @@ export class Dhcp implements Part {
       boot: () => this.boot,
       witness: witnessOf(services),
       news: (news) => this.hear(news),
+      changed: () => services.hub.publish({ kind: 'notice', key: 'dhcp', value: { about: 'dhcp' } }),
       clock: services.clock,
       handed: handedSockets(process.env, process.pid),
     });

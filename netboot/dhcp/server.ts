@@ -77,6 +77,8 @@ export interface DhcpServerOptions {
   readonly boot: () => BootPolicy;
   readonly witness: Witness;
   readonly news: (news: News) => void;
+  /** Called when interfaces may be served that were not, or no longer. */
+  readonly changed?: () => void;
   readonly clock: () => number;
   /** Sockets that systemd opened. */
   readonly handed?: ReadonlyMap<string, readonly number[]>;
@@ -157,12 +159,14 @@ export class DhcpServer {
       } catch (error) {
         for (const post of opened) post.close();
         await this.reopen(before);
+        this.options.changed?.();
         throw error;
       }
       for (const [name, { post }] of before) if (next.get(name)?.post !== post) post?.close();
       this.served.clear();
       for (const [name, served] of next) this.served.set(name, served);
       this.settings = settings;
+      this.options.changed?.();
     });
   }
 

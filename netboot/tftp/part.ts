@@ -103,6 +103,7 @@ export class Tftp implements Part {
   async #follow(): Promise<void> {
     if (this.#closed) return;
     const wanted = this.#wanted();
+    const before = this.#places();
     for (const [key, { server }] of this.#servers) {
       if (wanted.has(key)) continue;
       this.#servers.delete(key);
@@ -110,6 +111,13 @@ export class Tftp implements Part {
     }
     for (const key of this.#problems.keys()) if (!wanted.has(key)) this.#problems.delete(key);
     for (const place of wanted.values()) if (!this.#servers.has(place.key)) await this.#open(place);
+    if (this.#places() === before) return;
+    this.#services.hub.publish({ kind: 'notice', key: 'tftp', value: { about: 'tftp' } });
+  }
+
+  /** Where it serves and where it can not, to compare. */
+  #places(): string {
+    return JSON.stringify([[...this.#servers.keys()], [...this.#problems.keys()]]);
   }
 
   #wanted(): ReadonlyMap<string, Place> {
