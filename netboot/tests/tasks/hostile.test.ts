@@ -102,7 +102,7 @@ inOwnSpace(import.meta.url, 'hostile machines, in a network of their own', () =>
       const bench = await startBench(context, { taskIdentity: 'address', taskStepSeconds: 1 });
       await startServer(context, manners);
       await startRun(bench, text);
-      const state = await ended(bench, mac, 10);
+      const state = await ended(bench, mac);
       assert.equal(state.code, 'TASK_STEP_TIMEOUT', state.error ?? '');
     });
 
