@@ -10,8 +10,12 @@ interface Found {
   readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
 }
 
-/** What is hard or impossible to use for somebody, as axe sees it: moderate findings and worse, in words. */
+/**
+ * What is hard or impossible to use for somebody, as axe sees it once the page is drawn: moderate findings and
+ * worse, in words.
+ */
 export async function barriers(page: Page): Promise<readonly string[]> {
+  await page.getByRole('main').waitFor();
   // The page's policy forbids programs that are not its own; a debugger's are beyond it.
   await page.evaluate(`${await source}; undefined`);
   const violations = (await page.evaluate(
