@@ -5,17 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, openLab, password, whyNoBrowser } from './lab.ts';
 import { deleteAndRollOut, seeMachineAppear } from './labspecs.ts';
 import { noise } from './sample.ts';
 
 const skip = whyNoBrowser();
 
 test('a wrong password is told, the right one leads to the page that was asked for', { skip }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await page.goto(`${lab.url}/ui/machines?q=rack`);
   assert.equal(new URL(page.url()).pathname, '/ui/login');
   assert.deepEqual(await barriers(page), []);
@@ -30,10 +28,8 @@ test('a wrong password is told, the right one leads to the page that was asked f
 });
 
 test('a machine appears by itself, and its page shows its boot story as it happens', { skip }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/machines');
   await seeMachineAppear({ page, lab });
   assert.deepEqual(opened.complaints, []);
@@ -42,10 +38,8 @@ test('a machine appears by itself, and its page shows its boot story as it happe
 test('when the appliance is gone the pages say so, and when it is back they go on with what is new', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await lab.ask('PUT', '/machines/52:54:00:00:00:01', { hostname: 'before' });
   await enter(page, lab, '/ui/machines');
   await page.getByText('before').waitFor();
@@ -70,10 +64,8 @@ test('when the appliance is gone the pages say so, and when it is back they go o
 test('an upload goes on where it was when the appliance comes back, and arrives whole', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/images');
   await page.getByText('No image yet').waitFor();
   const bytes = noise(40 << 20, 5);
@@ -113,10 +105,9 @@ test('an upload goes on where it was when the appliance comes back, and arrives 
 test('deleting many machines needs their number, and a roll-out that meets a failure leaves the others alone', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  await enter(opened.page, lab, '/ui/machines');
-  await deleteAndRollOut({ page: opened.page, lab });
+  await using opened = await openLab();
+  const { lab, page } = opened;
+  await enter(page, lab, '/ui/machines');
+  await deleteAndRollOut({ page, lab });
   assert.deepEqual(opened.complaints, []);
 });

@@ -158,6 +158,23 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
   return { page, complaints, [Symbol.asyncDispose]: () => context.close() };
 }
 
+export interface OpenedLab extends LabPage {
+  readonly lab: LabAppliance;
+}
+
+/** An appliance started with `args`, and a page beside it that is not logged in. */
+export async function openLab(
+  args: readonly string[] = [],
+  options: BrowserContextOptions = {},
+): Promise<OpenedLab> {
+  await using begun = new AsyncDisposableStack();
+  const lab = begun.use(await startLab(args));
+  const browser = begun.use(await startBrowser());
+  const { page, complaints } = begun.use(await openPage(browser, options));
+  const all = begun.move();
+  return { lab, page, complaints, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
 /** Opens `path` and logs in on the way. */
 export async function enter(
   page: Page,
@@ -170,6 +187,15 @@ export async function enter(
   await page.getByRole('navigation').waitFor();
 }
 
+/** Hardware address of machine `number`, below 16 777 216. */
+export function macOf(number: number): string {
+  const digits = number
+    .toString(16)
+    .padStart(6, '0')
+    .replaceAll(/(..)(?=.)/g, '$1:');
+  return `52:54:00:${digits}`;
+}
+
 /** Requests that are made at one moment. */
 const together = 100;
 
@@ -180,11 +206,7 @@ export async function enterMachines(lab: LabAppliance, count: number): Promise<v
     const some = Array.from({ length: Math.min(together, count - index) }, (_, more) => index + more);
     await Promise.all(
       some.map((number) => {
-        const digits = number
-          .toString(16)
-          .padStart(6, '0')
-          .replaceAll(/(..)(?=.)/g, '$1:');
-        return lab.ask('PUT', `/machines/52:54:00:${digits}`, {
+        return lab.ask('PUT', `/machines/${macOf(number)}`, {
           hostname: `node-${String(number).padStart(5, '0')}`,
           labels: { rack: `r${Math.floor(number / 40)}` },
         });

@@ -3,22 +3,18 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, macOf, openLab, whyNoBrowser } from './lab.ts';
 import { until } from './processes.ts';
 import { noise } from './sample.ts';
 
 const skip = whyNoBrowser();
 const mac = '52:54:00:00:00:01';
-const macOf = (index: number) =>
-  `52:54:00:00:${(index >> 8).toString(16).padStart(2, '0')}:${(index & 255).toString(16).padStart(2, '0')}`;
 
 test('nothing is ended, taken back or replaced by one click, and what is refused is said where it was asked', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   const question = page.getByRole('alertdialog');
   /** Presses what ends it: asked, left alone, asked again, done. */
   const end = async (name: string, act: string) => {
@@ -83,10 +79,8 @@ test('nothing is ended, taken back or replaced by one click, and what is refused
 test('an image of a name that is taken is replaced only after a question, typed where machines have it', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/images');
   const choose = page.locator('input[type=file]').first();
   const file = (name: string, seed: number) => ({
@@ -123,13 +117,11 @@ test('an image of a name that is taken is replaced only after a question, typed 
 test('names that would be programs, turn the direction of writing or do not end stay names on every page', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser, {
+  await using opened = await openLab([], {
     viewport: { width: 360, height: 780 },
     timezoneId: 'Asia/Kolkata',
   });
-  const { page } = opened;
+  const { lab, page } = opened;
   const program = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
   const turned = '\u202egnp.\u2066x';
   const long = 'w'.repeat(255);
@@ -225,10 +217,8 @@ test('names that would be programs, turn the direction of writing or do not end 
 test('the dashboard says how many more machines are at work than it names, and leads to all of them', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await mkdir(join(lab.stateDir, 'boot'), { recursive: true });
   for (const name of ['vmlinuz', 'initrd'])
     await writeFile(join(lab.stateDir, 'boot', `bty-netboot-x86_64.${name}`), 'x');

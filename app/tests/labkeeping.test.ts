@@ -2,17 +2,15 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, openLab, password, whyNoBrowser } from './lab.ts';
 
 const skip = whyNoBrowser();
 
 test('a backup is downloaded, looked at and restored from the page, which comes back with its state', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await lab.ask('PUT', '/machines/52:54:00:00:00:01', { hostname: 'of-the-backup' });
   await enter(page, lab, '/ui/settings');
   const downloading = page.waitForEvent('download');
@@ -50,10 +48,8 @@ test('a backup is downloaded, looked at and restored from the page, which comes 
 });
 
 test('how long events are kept is changed on the page, after it said what goes', { skip }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/settings');
   await page.getByText('Events are kept for ever.').waitFor();
   await page.getByRole('button', { name: 'Change…', exact: true }).click();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, type LabAppliance, openPage, password, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, type LabAppliance, openLab, password, whyNoBrowser } from './lab.ts';
 
 const skip = whyNoBrowser();
 const mac = '52:54:00:00:00:01';
@@ -20,10 +20,8 @@ async function endOthers(lab: LabAppliance): Promise<void> {
 test('a session that ends in the middle of a form and of a question takes nothing of them away', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await lab.ask('PUT', `/machines/${mac}`, { hostname: 'node-1' });
   await enter(page, lab, `/ui/machines/${mac}`);
   const notes = page.getByLabel('Notes');
@@ -64,10 +62,8 @@ test('a session that ends in the middle of a form and of a question takes nothin
 test('what was typed and not saved outlives a walk through the pages, and is not put over what others saved', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await lab.ask('PUT', `/machines/${mac}`, {});
   await enter(page, lab, `/ui/machines/${mac}`);
   const link = (name: string) => page.getByRole('link', { name, exact: true });
@@ -116,10 +112,8 @@ test('what was typed and not saved outlives a walk through the pages, and is not
 });
 
 test('whoever logs in again in one page is let in again in the others', { skip }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await lab.ask('PUT', `/machines/${mac}`, { hostname: 'node-1' });
   await enter(page, lab, `/ui/machines/${mac}`);
   const other = await page.context().newPage();
@@ -138,10 +132,8 @@ test('whoever logs in again in one page is let in again in the others', { skip }
 });
 
 test('two who set the network at the same time both have what they set', { skip }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/boot');
   await page.getByRole('button', { name: 'Add an interface…' }).click();
   const sheet = page.getByRole('dialog');

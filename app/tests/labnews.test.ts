@@ -5,11 +5,19 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { enter, type LabAppliance, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import {
+  enter,
+  type LabAppliance,
+  macOf,
+  openLab,
+  openPage,
+  startBrowser,
+  startLab,
+  whyNoBrowser,
+} from './lab.ts';
 import { noise } from './sample.ts';
 
 const skip = whyNoBrowser();
-const macOf = (index: number) => `52:54:00:00:00:${index.toString(16).padStart(2, '0')}`;
 
 interface Wire extends AsyncDisposable {
   readonly url: string;
@@ -98,10 +106,8 @@ test('a stream that is dead without anybody having told is found out and begun a
 test('pages that nobody sees take no connection from the one that is seen, and catch up when they are seen', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   const context = page.context();
   await lab.ask('PUT', `/machines/${macOf(1)}`, { hostname: 'first' });
   await enter(page, lab, '/ui/machines');
@@ -141,10 +147,8 @@ async function enterImages(lab: LabAppliance, count: number): Promise<readonly s
 test('a hundred images are asked about in one question, also while machines change, and shown page by page', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   const [first = ''] = await enterImages(lab, 110);
   await enter(page, lab, '/ui/images');
   await page.getByText('image-099.img').waitFor();
@@ -165,10 +169,8 @@ test('a hundred images are asked about in one question, also while machines chan
 test('many files that are sent at once over a slow line leave the pages their connections', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/images');
   const folder = await mkdtemp(join(tmpdir(), 'bty-lab-many-'));
   const files = Array.from({ length: 8 }, (_, index) => join(folder, `many-${index}.img`));
@@ -192,10 +194,8 @@ test('many files that are sent at once over a slow line leave the pages their co
 });
 
 test('a page that cannot be loaded or drawn says so, and the others go on', { skip }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab);
   // As after an update, when the pieces of the former pages are gone.
   await page.route(/\/assets\/TasksPage/, (route) => route.fulfill({ status: 404, body: '{}' }));
@@ -217,10 +217,8 @@ test('a page that cannot be loaded or drawn says so, and the others go on', { sk
 test('events that come while older ones are asked for stay in the list, and typing a filter is one step back', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   for (let index = 1; index <= 120; index++)
     await lab.ask('PUT', `/machines/52:54:00:00:01:${index.toString(16).padStart(2, '0')}`, {});
   await enter(page, lab);

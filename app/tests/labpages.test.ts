@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { enter, type LabAppliance, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, type LabAppliance, openLab, whyNoBrowser } from './lab.ts';
 import { look } from './lablook.ts';
 import { noise } from './sample.ts';
 
@@ -37,10 +37,8 @@ async function furnish(lab: LabAppliance): Promise<void> {
 test('nothing stands in the way of anybody on any page, light or dark, wide or narrow', {
   skip,
 }, async () => {
-  await using lab = await startLab();
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   const found: string[] = [];
   await enter(page, lab);
   const goTo = async (path: string, heading: string | RegExp) => {

@@ -8,15 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { barriers } from './axe.ts';
-import type { LabAppliance } from './lab.ts';
+import { type LabAppliance, macOf } from './lab.ts';
 import { noise } from './sample.ts';
 
 export interface Home {
   readonly page: Page;
   readonly lab: Pick<LabAppliance, 'url' | 'stateDir' | 'ask' | 'cookie'>;
 }
-
-const macOf = (index: number) => `52:54:00:00:00:${index.toString(16).padStart(2, '0')}`;
 
 /** The page of the machines is open, and there is none yet. */
 export async function seeMachineAppear({ page, lab }: Home): Promise<void> {

@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { enter, enterMachines, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, enterMachines, openLab, whyNoBrowser } from './lab.ts';
 import { scrollThrough } from './labscroll.ts';
 
 const skip = whyNoBrowser();
 const count = 10_000;
 
 test('ten thousand machines are all there, and only those that are seen are drawn', { skip }, async () => {
-  await using lab = await startLab();
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enterMachines(lab, count);
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
   await enter(page, lab, '/ui/machines');
   await page.getByText('10000 machines', { exact: true }).waitFor({ timeout: 60_000 });
   const drawn = () => page.locator('.rows-all .row').count();

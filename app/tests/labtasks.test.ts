@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { barriers } from './axe.ts';
-import { enter, openPage, startBrowser, startLab, whyNoBrowser } from './lab.ts';
+import { enter, openLab, whyNoBrowser } from './lab.ts';
 import { freePort, startSshd, whyNoSshd } from './sshd.ts';
 
 const skip = whyNoBrowser() || whyNoSshd();
@@ -11,10 +11,8 @@ test('a task is written, checked while it is typed, run, watched, cancelled, and
   skip,
 }, async () => {
   const port = await freePort();
-  await using lab = await startLab(['--cijoe-ssh-port', String(port)]);
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab(['--cijoe-ssh-port', String(port)]);
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/tasks');
 
   await page.getByText('There is no key yet, so no task runs.').waitFor();
@@ -95,10 +93,8 @@ test('a task is written, checked while it is typed, run, watched, cancelled, and
 test('files that tasks copy are added and deleted on the page; what is refused is said', {
   skip,
 }, async () => {
-  await using lab = await startLab([]);
-  await using browser = await startBrowser();
-  await using opened = await openPage(browser);
-  const { page } = opened;
+  await using opened = await openLab();
+  const { lab, page } = opened;
   await enter(page, lab, '/ui/tasks');
   const card = page.getByRole('region', { name: 'Files for machines' });
   await card.getByText('No file was added yet.').waitFor();
