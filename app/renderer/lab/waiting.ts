@@ -1,13 +1,9 @@
 /** Whether the pages wait for an answer, long enough that somebody wonders. */
-import { useEffect, useState, useSyncExternalStore } from 'react';
+import { useEffect, useState } from 'react';
+import { create } from 'zustand';
 
-let running = 0;
-const listeners = new Set<() => void>();
-
-function count(by: 1 | -1): void {
-  running += by;
-  for (const listener of listeners) listener();
-}
+const useRunning = create(() => ({ count: 0 }));
+const count = (by: 1 | -1) => useRunning.setState(({ count: before }) => ({ count: before + by }));
 
 /** Runs `question`, which is waited for. */
 export async function waitedFor<Value>(question: () => Promise<Value>): Promise<Value> {
@@ -23,7 +19,7 @@ export async function waitedFor<Value>(question: () => Promise<Value>): Promise<
 const patience = 700;
 
 export function useWaiting(): boolean {
-  const waits = useSyncExternalStore(subscribe, () => running > 0);
+  const waits = useRunning(({ count }) => count > 0);
   const [isLong, setLong] = useState(false);
   useEffect(() => {
     if (!waits) return setLong(false);
@@ -31,9 +27,4 @@ export function useWaiting(): boolean {
     return () => clearTimeout(timer);
   }, [waits]);
   return isLong;
-}
-
-function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
 }
