@@ -81,6 +81,11 @@ export function hardwareKeyOf({ htype, hlen, chaddr }: Packet): string {
   return `${htype}/${hexOf(chaddr, hlen)}`;
 }
 
+/** Its hardware address, where that is one of Ethernet. */
+export function macOf({ htype, hlen, chaddr }: Packet): string | null {
+  return htype === ethernet && hlen === 6 ? formatHardware(chaddr, 6) : null;
+}
+
 export function identify(packet: Packet): Client {
   const userClasses = userClassesIn(packet.options);
   const vendorClass = textIn(packet.options, Option.vendorClass);
@@ -89,11 +94,10 @@ export function identify(packet: Packet): Client {
   const told = vendorClass === null ? null : /^(?:PXE|HTTP)Client:Arch:(\d{5})/.exec(vendorClass)?.[1];
   const architecture = bestArchitecture(codes.length > 0 || !told ? codes : [Number(told)]);
   const ipxe = ipxeOf(packet, userClasses, architecture);
-  const { chaddr } = packet;
   const identifier = packet.options.get(Option.clientIdentifier);
   return {
     kind: kindOf(vendorClass, ipxe),
-    mac: packet.htype === ethernet && packet.hlen === 6 ? formatHardware(chaddr, 6) : null,
+    mac: macOf(packet),
     hardwareKey: hardwareKeyOf(packet),
     identifierKey: identifier === undefined || identifier.length === 0 ? null : `id/${hexOf(identifier)}`,
     uuid: machineIn(packet.options),

@@ -1,8 +1,8 @@
 /** One interface that is served: packets in, decisions, leases on disk, replies out. */
 import type { DhcpState } from '../../shared/contract/dhcp.ts';
 import type { Witness } from '../story/step.ts';
-import { formatAddress, formatHardware, holds, type Ipv4 } from './address.ts';
-import { hardwareKeyOf } from './client.ts';
+import { formatAddress, holds, type Ipv4 } from './address.ts';
+import { hardwareKeyOf, macOf } from './client.ts';
 import { Conflicts, conflictText } from './conflict.ts';
 import { quarantine } from './full.ts';
 import { mostInTurn } from './inlet.ts';
@@ -48,10 +48,6 @@ export interface PostOptions {
 }
 
 const unasked = Symbol('unasked');
-
-function macOf(packet: Packet): string | null {
-  return packet.htype === 1 && packet.hlen === 6 ? formatHardware(packet.chaddr, 6) : null;
-}
 
 /** Leases that wait for the disk; beyond it new clients wait for their next try, so that known ones are served. */
 const mostWaiting = 4096;
