@@ -20,7 +20,7 @@ export interface Exchange {
   readonly ack: number;
 }
 
-/** What perfdhcp (1.x and 2.x, `-x t`) prints at its end. */
+/** What perfdhcp (1.x and 2.x, `-x t`) prints at its end. Its own rate counts its last wait for answers as well. */
 export function parsePerfdhcp(text: string): Exchange {
   const numbers = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, number]) => Number(number));
   const sent = numbers(/^sent packets: (\d+)/gm);
@@ -29,17 +29,24 @@ export function parsePerfdhcp(text: string): Exchange {
     const [all = 0, came = 0] = [sent[at], received[at]];
     return all === 0 ? Number.NaN : ((all - came) / all) * 100;
   };
-  const times = text
+  const pairs = text
     .split(/^\*{3}Timestamps/m)
     .slice(1)
     .map((part) =>
       [...part.matchAll(/^sent \/ received: (\S+) \/ (\S+)/gm)]
-        .map(([, from, to]) => (Number(to) - Number(from)) * 1000)
-        .filter((time) => !Number.isNaN(time))
-        .sort((left, right) => left - right),
+        .map(([, from, to]) => ({ from: Number(from), to: Number(to) }))
+        .filter(({ to }) => !Number.isNaN(to)),
     );
-  const late = (at: number) => times[at]?.[Math.floor((times[at]?.length ?? 0) * 0.99)] ?? Number.NaN;
-  const [rate = 0] = numbers(/^Rate: ([\d.]+)/gm);
+  const late = (at: number) => {
+    const times = (pairs[at] ?? [])
+      .map(({ from, to }) => (to - from) * 1000)
+      .sort((left, right) => left - right);
+    return times[Math.floor(times.length * 0.99)] ?? Number.NaN;
+  };
+  const [discovers = [], requests = []] = pairs;
+  const first = discovers.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY);
+  const last = requests.reduce((most, { to }) => Math.max(most, to), first);
+  const rate = requests.length === 0 ? 0 : requests.length / (last - first);
   return { rate, lost: loss(0), lostAcks: loss(1), offer: late(0), ack: late(1) };
 }
 
