@@ -1,4 +1,5 @@
 /** Which live systems are installed: by the files in the boot directory, and what their manifests ask for. */
+import { statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Type } from 'typebox';
@@ -18,12 +19,19 @@ export function liveFile(architecture: LiveArchitecture, ending: string): string
   return `bty-netboot-${architecture}.${ending}`;
 }
 
-/** How long a found live system is believed, in milliseconds: hundreds of machines ask in one moment. */
+/** How long what was found is believed, in milliseconds: hundreds of machines ask in one moment. */
 const believed = 1_000;
+
+interface Look {
+  readonly at: number;
+  /** Time at which files came or went. */
+  readonly changed: number;
+  readonly found: Promise<readonly LiveSystem[]>;
+}
 
 export class LiveSystems {
   readonly #folder: string;
-  #last: { readonly at: number; readonly found: Promise<readonly LiveSystem[]> } | null = null;
+  #last: Look | null = null;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -31,14 +39,16 @@ export class LiveSystems {
 
   /** Installed ones, x86_64 first. */
   async installed(): Promise<readonly LiveSystem[]> {
-    const now = performance.now();
-    if (this.#last !== null && now - this.#last.at <= believed) return this.#last.found;
+    const at = performance.now();
+    const changed = statSync(this.#folder, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const before = this.#last;
+    if (before !== null && at - before.at <= believed && changed === before.changed) return before.found;
     const look = Promise.all(liveArchitectures.map((name) => this.#look(name)));
-    const last = { at: now, found: look.then((all) => all.filter((one) => one !== null)) };
+    const last = { at, changed, found: look.then((all) => all.filter((one) => one !== null)) };
     this.#last = last;
     const found = await last.found;
-    // One that is installed in the next moment is not to be waited for.
-    if (found.length === 0 && this.#last === last) this.#last = null;
+    // Where files just came, the next may come within one tick of the file system's clock, or be written still.
+    if (found.length === 0 && this.#last === last && Date.now() - changed < believed) this.#last = null;
     return found;
   }
 
