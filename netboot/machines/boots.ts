@@ -81,39 +81,45 @@ export class Boots {
     this.#tickets.moveTime(by);
   }
 
-  /** A machine asks for its script. One that nobody knows is entered. */
+  /**
+   * A machine asks for its script. One that nobody knows is entered. Hundreds ask at once, and one that boots nothing
+   * of ours need not wait for the disk: after a power cut it asks again.
+   */
   netboot(request: NetbootRequest): Promise<Netboot> {
-    return this.#needs.database.write(() => {
-      const at = this.#needs.clock();
-      const author = { actor: 'pxe-client', address: request.address };
-      const uuid = normalUuid(request.uuid);
-      const serial = normalSerial(request.serial);
-      const { record, mistaken } = this.#identified(request.mac, uuid, serial, author, at);
-      const seen = { lastSeenAt: at, lastSeenIp: request.address, updatedAt: at };
-      const changes = { ...seen, discoveredAt: record.discoveredAt ?? at };
-      if (this.#isFlashedElsewhere(record, request.address, at))
-        return { record, action: { kind: 'busy' }, errand: null };
-      if (mistaken !== null) {
-        this.#machines.store.put({ ...record, ...seen });
-        this.#tickets.end(record.mac);
-        return { record, action: { kind: 'mistaken', uuid: mistaken }, errand: null };
-      }
-      const binding = bindingOf(record);
-      const action = actionOf(record.life, binding, at, this.#machines.limit, newPlanId());
-      if (!request.canStart && isLive(action)) {
-        // Nothing is booted, so nothing counts as a boot and there is no plan that could be done.
-        const rests = netbooted(record.life, { kind: 'nothing' }, binding, at, this.#machines.limit);
-        const after = this.#machines.move(record, rests, author, changes);
-        this.#tickets.end(record.mac);
-        return { record: after, action: { kind: 'missing', wanted: action.kind }, errand: null };
-      }
-      const life = netbooted(record.life, action, binding, at, this.#machines.limit);
-      this.#machines.move(record, life, author, changes);
-      const live = isLive(action);
-      const errand = live ? this.#tickets.issue(record.mac, request.address, at) : null;
-      if (!live) this.#tickets.end(record.mac);
-      return { record: { ...record, ...changes, life }, action, errand };
-    });
+    return this.#needs.database.write(
+      () => {
+        const at = this.#needs.clock();
+        const author = { actor: 'pxe-client', address: request.address };
+        const uuid = normalUuid(request.uuid);
+        const serial = normalSerial(request.serial);
+        const { record, mistaken } = this.#identified(request.mac, uuid, serial, author, at);
+        const seen = { lastSeenAt: at, lastSeenIp: request.address, updatedAt: at };
+        const changes = { ...seen, discoveredAt: record.discoveredAt ?? at };
+        if (this.#isFlashedElsewhere(record, request.address, at))
+          return { record, action: { kind: 'busy' }, errand: null };
+        if (mistaken !== null) {
+          this.#machines.store.put({ ...record, ...seen });
+          this.#tickets.end(record.mac);
+          return { record, action: { kind: 'mistaken', uuid: mistaken }, errand: null };
+        }
+        const binding = bindingOf(record);
+        const action = actionOf(record.life, binding, at, this.#machines.limit, newPlanId());
+        if (!request.canStart && isLive(action)) {
+          // Nothing is booted, so nothing counts as a boot and there is no plan that could be done.
+          const rests = netbooted(record.life, { kind: 'nothing' }, binding, at, this.#machines.limit);
+          const after = this.#machines.move(record, rests, author, changes);
+          this.#tickets.end(record.mac);
+          return { record: after, action: { kind: 'missing', wanted: action.kind }, errand: null };
+        }
+        const life = netbooted(record.life, action, binding, at, this.#machines.limit);
+        this.#machines.move(record, life, author, changes);
+        const live = isLive(action);
+        const errand = live ? this.#tickets.issue(record.mac, request.address, at) : null;
+        if (!live) this.#tickets.end(record.mac);
+        return { record: { ...record, ...changes, life }, action, errand };
+      },
+      ({ errand }) => errand === null,
+    );
   }
 
   /** Whether the ticket of that address is still to be fetched. */

@@ -162,6 +162,34 @@ test('nobody is told of a write before its flush, and what came meanwhile shares
   database.close();
 });
 
+test('what may be told before it is on the disk does not wait for one, and is flushed with what comes then', async (context) => {
+  const { disk, database, insert, survivors } = careful(context);
+  const gate = Promise.withResolvers<void>();
+  disk.gate = gate.promise;
+  const first = insert(1);
+  await until('the flush is asked for', () => disk.flushes === 1);
+  const seen: number[] = [];
+  const see = (value: number) =>
+    database.write(
+      () => {
+        database.prepare('INSERT INTO a (x) VALUES (?)').run(value);
+        database.afterCommit(() => seen.push(value));
+        return value;
+      },
+      (given) => given !== 4,
+    );
+  const told: number[] = [];
+  const third = insert(3).then(() => told.push(3));
+  const fourth = see(4).then(() => told.push(4));
+  assert.equal(await see(2), 2);
+  assert.deepEqual([told, seen], [[], []], 'others wait, and so does what follows from it');
+  gate.resolve();
+  await Promise.all([first, third, fourth]);
+  assert.deepEqual(survivors(), [1, 2, 3, 4]);
+  assert.deepEqual(seen, [4, 2]);
+  database.close();
+});
+
 test('what was acknowledged survives a power cut at any later moment, also while the journal is copied', async (context) => {
   const { disk, database, insert, survivors } = careful(context);
   const acknowledged: number[] = [];

@@ -5,7 +5,8 @@
  * the disk: an acknowledged "this machine is flashed" that a power cut takes back would flash the machine again. The
  * main thread never waits for that: it commits without a flush (`synchronous=NORMAL`), and the writes that came
  * together are answered after one flush of the journal, which `disk.ts` has the system's threads do. Reads see a
- * write once it is committed, a few milliseconds before it is answered.
+ * write once it is committed, a few milliseconds before it is answered. A write that nobody misses after a power cut
+ * says so, and is answered then.
  */
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,6 +22,8 @@ export const applicationId = 0x62747931;
 
 interface Waiting {
   readonly work: () => unknown;
+  /** Whether what it gave may be told before it is on the disk. */
+  readonly soon: ((value: never) => boolean) | null;
   readonly resolve: (value: never) => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -49,6 +52,8 @@ export class Database {
   readonly #disk: Disk | null;
   readonly #statements = new Map<string, StatementSync>();
   #waiting: Waiting[] = [];
+  /** Whether one of those that wait may be told before it is on the disk. */
+  #hurried = false;
   #scheduled = false;
   #committed: Committed[] = [];
   /** What the flush that is under way makes durable. */
@@ -94,11 +99,13 @@ export class Database {
   /**
    * Runs `work` (synchronous: reads and writes through this object) in a transaction and answers when it is safe on
    * the disk. `work` that throws leaves no trace, and its error is thrown here; other writes are not touched.
+   * What it gives and `soon` holds for is told once it is committed: a power cut in that moment takes it back.
    */
-  write<Value>(work: () => Value): Promise<Value> {
+  write<Value>(work: () => Value, soon: ((value: Value) => boolean) | null = null): Promise<Value> {
     if (this.#closed) return Promise.reject(new Error('the database is closed'));
     return new Promise<Value>((resolve, reject) => {
-      this.#waiting.push({ work, resolve: resolve as (value: never) => void, reject });
+      this.#waiting.push({ work, soon, resolve: resolve as (value: never) => void, reject });
+      this.#hurried ||= soon !== null;
       this.#arrange();
     });
   }
@@ -109,6 +116,7 @@ export class Database {
     let result: { readonly value: Value } | { readonly error: unknown } | null = null;
     this.#waiting.push({
       work,
+      soon: null,
       resolve: (value: Value) => {
         result = { value };
       },
@@ -148,9 +156,9 @@ export class Database {
     return this.#copying === 'hold' || (this.#copying === 'beside' && this.#sinceCopy > 2 * copyAfter);
   }
 
-  /** Writes that come while a flush is under way are the next transaction. */
+  /** Writes that come while a flush is under way are the next transaction, unless one of them is told without it. */
   #arrange(): void {
-    if (this.#scheduled || this.#flushing !== null || this.#held) return;
+    if (this.#scheduled || this.#held || (this.#flushing !== null && !this.#hurried)) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -168,6 +176,7 @@ export class Database {
     const batch: Waiting[] = [];
     const done: Committed[] = [];
     const failed: (() => void)[] = [];
+    const early: (() => void)[] = [];
     try {
       this.#dispelDoubt();
       this.connection.exec('BEGIN IMMEDIATE');
@@ -177,13 +186,15 @@ export class Database {
         if (taken > 0 && performance.now() > end) break;
         taken += 1;
         batch.push(one);
-        const { work, resolve, reject } = one;
+        const { work, soon, resolve, reject } = one;
         this.#tasks = [];
         this.prepare('SAVEPOINT one').run();
         try {
           const value = work() as never;
           this.prepare('RELEASE one').run();
-          done.push({ settle: () => resolve(value), reject, tasks: this.#tasks });
+          const settle = () => resolve(value);
+          if (soon?.(value)) early.push(settle);
+          done.push({ settle, reject, tasks: this.#tasks });
         } catch (error) {
           this.#undone += 1;
           this.connection.exec('ROLLBACK TO one; RELEASE one');
@@ -191,6 +202,7 @@ export class Database {
         }
       }
       this.#waiting = this.#waiting.slice(taken);
+      this.#hurried = this.#waiting.some(({ soon }) => soon !== null);
       for (const task of this.#last) task();
       this.connection.exec('COMMIT');
     } catch (error) {
@@ -208,6 +220,7 @@ export class Database {
     }
     this.#sinceCopy += done.length;
     for (const tell of failed) tell();
+    for (const settle of early) settle();
     this.#committed.push(...done);
   }
 
