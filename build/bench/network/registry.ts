@@ -113,7 +113,7 @@ async function measured(): Promise<Measured> {
     const end = crowd(stage);
     try {
       // The start of that many programs is no part of their downloading.
-      await asked(stage, 'script', 1000, 500, 32);
+      await asked(stage, 'script', 500, 500, 32);
       const script = await asked(stage, 'script', 3000, 500, 32);
       const loaded = server.resident() / 2 ** 20;
       return {
