@@ -44,7 +44,7 @@ async function ask(context: TestContext, talk: (socket: Socket) => Promise<void>
   await once(server, 'listening');
   context.after(() => server.close());
   const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/x`);
-  return exchangeDirectly({ url, headers: {}, answerMilliseconds: 5000, signal: never });
+  return exchangeDirectly({ url, headers: {}, answerMilliseconds: 120_000, signal: never });
 }
 
 const sent = (socket: Socket, bytes: string | Uint8Array): Promise<void> =>
@@ -56,7 +56,7 @@ test('a reply that comes byte by byte, after interim ones, is the same reply', a
     for (const byte of whole) await sent(socket, byte);
   });
   assert.equal(answer?.status, 200);
-  const body = answer.body(5000);
+  const body = answer.body(120_000);
   const into = new Uint8Array(10);
   let filled = 0;
   for (let count = 1; count > 0; filled += count) count = await body.read(into.subarray(filled));
@@ -72,7 +72,7 @@ test('small packets to a slow reader do not pile up', async (context) => {
     for (; taken < 2000; taken += 10) await sent(socket, bytes.subarray(taken, taken + 10));
     socket.end(bytes.subarray(taken));
   });
-  const body = answer?.body(5000);
+  const body = answer?.body(120_000);
   assert.ok(body);
   const into = new Uint8Array(size);
   let filled = 0;

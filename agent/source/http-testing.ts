@@ -11,8 +11,8 @@ const proxied = { HTTP_PROXY: 'http://127.0.0.1:9', NO_PROXY: '127.0.0.1,localho
 export const hurried: HttpOptions = {
   backOffMilliseconds: () => 0,
   environment: process.env.BTY_TEST_HTTP === 'node' ? proxied : {},
-  connectMilliseconds: 5000,
-  idleMilliseconds: 5000,
+  connectMilliseconds: 120_000,
+  idleMilliseconds: 120_000,
 };
 
 /** Starts `listener`; resolves its address, "http://127.0.0.1:PORT". */

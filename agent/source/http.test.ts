@@ -82,7 +82,7 @@ test('a stalled connection is resumed after the idle time', async (context) => {
     ranges: true,
     ...(count < 2 ? { breakAfter: 140_000, breakBy: 'stall' } : {}),
   });
-  const { source, requests } = await begin(context, serving, { idleMilliseconds: 40 });
+  const { source, requests } = await begin(context, serving, { idleMilliseconds: 1500 });
   assert.equal(sha256(await wholeOf(source)), sha256(bytes));
   assert.deepEqual(
     requests.map((request) => request.range),

@@ -31,13 +31,21 @@ test('CPU time of a child of a child and of every part of the work is counted', 
   assert.ok(wall > 0.29, `${wall} s`);
 });
 
-test('memory of programs that run at once is added up', { skip }, async () => {
-  // Each holds its memory until it has seen that the other holds its own.
+test('memory of programs that run at once is added up', { skip }, async (context) => {
+  // Each holds its memory for a while after both of them have theirs: the second until the first has ended.
+  const both = join(folder(context), 'both');
   const first = script(
-    "const b = Buffer.alloc(60e6, 1); process.stdout.write('up'); setTimeout(() => b[0], 400);",
+    `const b = Buffer.alloc(60e6, 1);
+    const look = setInterval(() => {
+      if (!require('node:fs').existsSync(${JSON.stringify(both)})) return;
+      clearInterval(look);
+      setTimeout(() => b[0], 1500);
+    }, 10);`,
   );
   const second = script(
-    "const b = Buffer.alloc(90e6, 1); process.stdin.on('data', () => setTimeout(() => b[0], 400)); process.stdin.on('end', () => 0);",
+    `const b = Buffer.alloc(90e6, 1);
+    require('node:fs').writeFileSync(${JSON.stringify(both)}, '');
+    process.stdin.resume().on('end', () => b[0]);`,
   );
   const { peak } = await measure([[first, second]]);
   const alone = (await measure([[first]])).peak;
