@@ -23,7 +23,7 @@ interface Played {
 async function play(
   says: (nonce: string) => readonly (string | Uint8Array)[],
   answers: Uint8Array = new Uint8Array(0),
-  jobWithin = 5000,
+  jobWithin = 120_000,
 ): Promise<Played> {
   const [ours, theirs] = socketPair('stream');
   const disks = socketPair('messages');
