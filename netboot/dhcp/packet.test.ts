@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { leastTime } from '../testing/time.ts';
 import { encode, mostLength, type Packet, parse } from './packet.ts';
 
 const word = (bits: number) => fc.integer({ min: 0, max: 2 ** bits - 1 });
@@ -180,9 +181,7 @@ test('any bytes are parsed or refused, and repeats of one option cost no more th
     .forEach((byte, at) => {
       hostile[at] = byte;
     });
-  const began = performance.now();
-  const turns = 50;
-  for (let turn = 0; turn < turns; turn++) assert.equal(parsed(hostile).options.get(12)?.length, 2992);
-  const each = (performance.now() - began) / turns;
-  assert.ok(each < 20, `${each.toFixed(2)} ms for one packet`);
+  assert.equal(parsed(hostile).options.get(12)?.length, 2992);
+  const least = leastTime(() => void parse(hostile));
+  assert.ok(least < 20, `${least.toFixed(2)} ms for one packet`);
 });

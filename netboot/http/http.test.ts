@@ -234,11 +234,11 @@ test('a page of another site registers no machine, however it spells the path', 
 });
 
 test('a request that is answered and never ends loses its connection', {
-  timeout: 60_000,
+  timeout: 200_000,
 }, async (context) => {
   const appliance = await startTestAppliance(context);
   for (const rest of ['Content-Length: 100000\r\n\r\nx', 'Transfer-Encoding: chunked\r\n\r\n1;']) {
-    // `raw` waits for the end of the connection; silence alone would end it after two minutes.
+    // `raw` waits for the end of the connection; silence alone would end each after two minutes.
     const { status } = await raw(appliance, `GET /healthz HTTP/1.1\r\nHost: x\r\n${rest}`);
     assert.equal(status, 200);
   }

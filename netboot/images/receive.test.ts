@@ -91,7 +91,7 @@ test('the room is looked at the more often the less of it is left', async () => 
 });
 
 test('a sender that sends a byte now and then is given up, and one that is only slow is not', async (context) => {
-  const { ends, put } = await taking(context, () => ({ idleMilliseconds: 300 }));
+  const { ends, put } = await taking(context, () => ({ idleMilliseconds: 2000 }));
   const drip = (bytes: number) => {
     const socket = put('Content-Length: 100000000');
     const timer = setInterval(() => socket.write(Buffer.alloc(bytes)), 20);

@@ -30,11 +30,14 @@ export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Waits until `holds` gives something true, looking every few milliseconds; rejects after `milliseconds`. */
+/**
+ * Waits until `holds` gives something true, looking every few milliseconds; rejects after `milliseconds`. Only what is
+ * wrong lasts that long, so that a machine that is slow and busy is waited for.
+ */
 export async function until<T>(
   what: string,
   holds: () => T | Promise<T>,
-  milliseconds = 20_000,
+  milliseconds = 180_000,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const end = performance.now() + milliseconds;
   for (;;) {

@@ -8,9 +8,13 @@ import { bound, fetchTftp } from '../tests/tftp-peer.ts';
 import { fileOfBytes, fileOfPath, netascii, type TftpFile } from './file.ts';
 import { encode, type Options, type Parsed, parse } from './packet.ts';
 import { type TftpOptions, TftpServer } from './server.ts';
+import { defaultRules } from './transfer.ts';
 
 const content = noise(300_000);
 const small = noise(700, 2);
+
+/** Sends nothing a second time by itself, so that on a slow machine each packet comes once. */
+const unhurried = { ...defaultRules, firstTimeout: 120_000, leastTimeout: 120_000, mostTimeout: 120_000 };
 
 interface Running {
   readonly server: TftpServer;
@@ -71,11 +75,12 @@ test('files arrive whole with every block size and window, from memory and from 
 });
 
 test('a fetch is told as steps with its size and rate, and its datagrams are handed on', async (context) => {
-  const { server, steps, datagrams } = await start(context);
-  await fetchTftp(server.local, { file: '\\DIR/../x' });
-  await fetchTftp(server.local, { file: 'dir\\small', options: [['tsize', '0']], probe: true });
+  const { server, steps, datagrams } = await start(context, { rules: unhurried });
+  const timeout = 120_000;
+  await fetchTftp(server.local, { file: '\\DIR/../x', timeout });
+  await fetchTftp(server.local, { file: 'dir\\small', options: [['tsize', '0']], probe: true, timeout });
   await until('the probe is told', () => steps.some(({ kind }) => kind === 'tftp-probe'));
-  await fetchTftp(server.local, { file: 'dir/small' });
+  await fetchTftp(server.local, { file: 'dir/small', timeout });
   await until('the end is told', () => steps.some(({ kind }) => kind === 'tftp-done'));
   assert.deepEqual(kinds(steps), ['tftp-failed', 'tftp-start', 'tftp-probe', 'tftp-start', 'tftp-done']);
   const done = steps.at(-1);
@@ -124,7 +129,7 @@ async function raw(context: TestContext, address = '127.0.0.1'): Promise<Raw> {
   socket.on('message', (bytes, { port }) => heard.push({ packet: parse(Buffer.from(bytes)), port }));
   return {
     send: (bytes, port) => socket.send(bytes, port, '127.0.0.1'),
-    next: (milliseconds = 3000) =>
+    next: (milliseconds = 60_000) =>
       until('a packet comes', () => heard.shift(), milliseconds).catch(() => null),
   };
 }
@@ -151,7 +156,7 @@ test('writing, unknown modes, unknown names and names that climb are refused wit
 });
 
 test('a packet from elsewhere gets an error and the transfer goes on', async (context) => {
-  const { server } = await start(context);
+  const { server } = await start(context, { rules: unhurried });
   const client = await raw(context);
   const stranger = await raw(context);
   client.send(read('dir/small'), server.local.port);
@@ -168,7 +173,7 @@ test('a packet from elsewhere gets an error and the transfer goes on', async (co
 });
 
 test('the same request again is answered by the same transfer', async (context) => {
-  const { server } = await start(context);
+  const { server } = await start(context, { rules: unhurried });
   const client = await raw(context);
   for (let at = 0; at < 3; at += 1) client.send(read('dir/small'), server.local.port);
   const ports = new Set<number>();
@@ -182,7 +187,7 @@ test('the same request again is answered by the same transfer', async (context) 
 });
 
 test('a request that comes late changes nothing in its transfer, and another one ends that without a word', async (context) => {
-  const { server, steps } = await start(context);
+  const { server, steps } = await start(context, { rules: unhurried });
   const client = await raw(context);
   client.send(read('boot.bin', asked(512, 1)), server.local.port);
   const agreed = await client.next();
@@ -227,7 +232,7 @@ test('a flood from one address or from many leaves room for the others', async (
   }
   await until('the flood is in', () => server.counts().busy >= 48);
   assert.equal(server.counts().running, 12);
-  const client = await fetchTftp(server.local, { file: 'boot.bin', timeout: 300 });
+  const client = await fetchTftp(server.local, { file: 'boot.bin', timeout: 300, retries: 400 });
   assert.equal(client.state, 'done', client.problem);
   assert.ok(steps.some((step) => step.kind === 'tftp-failed' && step.end === 'too-busy'));
 });
@@ -266,7 +271,7 @@ test('a busy port is told with its number', async (context) => {
 
 test('a lossy path is survived over real sockets', async (context) => {
   const { server } = await start(context);
-  const wish = { file: 'boot.bin', options: asked(1468, 16), timeout: 200 };
+  const wish = { file: 'boot.bin', options: asked(1468, 16), timeout: 200, retries: 400 };
   const client = await fetchTftp(server.local, wish, { loss: 0.03 });
   assert.equal(sha256(client.content), sha256(content));
 });
