@@ -74,7 +74,7 @@ export async function taskOf(bench: Bench, mac: string): Promise<TaskState | nul
 }
 
 /** The task of the machine, once it has ended. */
-export async function ended(bench: Bench, mac: string, seconds = 60): Promise<TaskState> {
+export async function ended(bench: Bench, mac: string, seconds = 240): Promise<TaskState> {
   return until(
     `the task of ${mac} ends`,
     async () => {
@@ -90,7 +90,7 @@ export async function reaches(
   bench: Bench,
   mac: string,
   holds: (state: TaskState) => boolean,
-  seconds = 30,
+  seconds = 240,
 ): Promise<TaskState> {
   return until(
     `the task of ${mac} gets there`,

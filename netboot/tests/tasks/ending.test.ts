@@ -109,25 +109,25 @@ inOwnSpace(import.meta.url, 'the end of tasks, in a network of their own', () =>
     await bench.call('POST', `/machines/${mac}/task`);
     await runs(word);
     machine.freeze();
-    const state = await ended(bench, mac, 60);
+    const state = await ended(bench, mac);
     assert.equal(state.code, 'TASK_CONNECTION_LOST');
     assert.match(state.error ?? '', /[Kk]eepalive/);
   });
 
   test('a step and a task have their times; what runs then is ended', async (context) => {
-    const bench = await startBench(context, { taskSeconds: 10 });
+    const bench = await startBench(context, { taskSeconds: 20 });
     const [one, two] = [long(6), long(7)];
-    await saveTask(bench, 'step', `steps:\n- name: slow\n  timeout: 1\n  run: sleep ${one}\n`);
+    await saveTask(bench, 'step', `steps:\n- name: slow\n  timeout: 4\n  run: sleep ${one}\n`);
     await saveTask(bench, 'total', `steps:\n- name: a\n  run: 'true'\n- name: b\n  run: sleep ${two}\n`);
     await bind(bench, mac, address, 'step');
     await startSshd(context, { address, keys: [bench.key] });
     await bench.call('POST', `/machines/${mac}/task`);
     const step = await ended(bench, mac);
-    assert.equal(step.error, 'The step "slow" took longer than 1 s; its processes were ended.');
+    assert.equal(step.error, 'The step "slow" took longer than 4 s; its processes were ended.');
     await bench.call('POST', `/machines/${mac}/task`, { task_ref: 'total' });
     const total = await reaches(bench, mac, ({ id, stage }) => id > step.id && stage === 'ended');
     assert.equal(total.code, 'TASK_TIMEOUT');
-    assert.match(total.error ?? '', /longer than 10 s and was in "b"/);
+    assert.match(total.error ?? '', /longer than 20 s and was in "b"/);
     assert.deepEqual([...processesWith(one), ...processesWith(two)], []);
   });
 

@@ -26,10 +26,10 @@ inOwnSpace(import.meta.url, 'machines that go and come, in a network of their ow
   run: echo going; sleep 900
 - name: wait for down
   uses: wait_for_transport
-  with: {state: "down", timeout: 60}
+  with: {state: "down", timeout: 240}
 - name: wait for up
   uses: wait_for_transport
-  with: {state: "up", timeout: 60}
+  with: {state: "up", timeout: 240}
 - name: back
   run: echo back
 `,
@@ -54,7 +54,7 @@ inOwnSpace(import.meta.url, 'machines that go and come, in a network of their ow
     await saveTask(
       bench,
       'reboot',
-      'steps:\n- name: reboot\n  uses: bty.reboot_and_wait\n  with: {timeout: 60}\n- name: back\n  run: cat /proc/sys/kernel/random/boot_id\n',
+      'steps:\n- name: reboot\n  uses: bty.reboot_and_wait\n  with: {timeout: 240}\n- name: back\n  run: cat /proc/sys/kernel/random/boot_id\n',
     );
     await bind(bench, mac, address, 'reboot');
     const [one, two] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
@@ -69,7 +69,7 @@ inOwnSpace(import.meta.url, 'machines that go and come, in a network of their ow
     await reaches(bench, mac, (state) => state.status === 'running' && running(0)(state));
     await still.stop();
     await startSshd(context, { ...machine, bootId: two });
-    const state = await ended(bench, mac, 90);
+    const state = await ended(bench, mac);
     assert.equal(state.status, 'completed', state.error ?? '');
     assert.equal(wrote(await outputOf(bench, state.id), 'stdout').trim(), two);
   });

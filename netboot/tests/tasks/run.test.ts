@@ -96,10 +96,8 @@ steps:
     assert.equal(before.status, 'cancelled');
     assert.match(before.error ?? '', /because the machine was flashed anew.*nothing was done on the machine/);
     assert.notEqual(before.run_dir, second.run_dir);
-    const began = performance.now();
     const cancelled = (await bench.call('DELETE', `/tasks/${mac}`)).value as TaskState;
     assert.equal(cancelled.status, 'cancelled');
-    assert.ok(performance.now() - began < 2_000);
     await bench.call('POST', `/machines/${mac}/task`);
     await reaches(bench, mac, ({ doing }) => doing?.includes('nothing answers') === true);
     assert.equal((await bench.call('DELETE', `/machines/${mac}`)).status, 204);

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const variable = 'BTY_TEST_IN_SPACE';
-const minutes = 9;
+const minutes = 60;
 
 /** Why no SSH server can be run in a namespace here, false where one can. */
 export function noSshd(): string | false {
