@@ -34,7 +34,7 @@ async function makeDisk(path: string, loader: string): Promise<void> {
 
 test('on UEFI the loader starts the disk although another medium comes first', {
   skip: absent ? `${absent} is missing` : false,
-  timeout: 120_000,
+  timeout: 900_000,
 }, async (context) => {
   assert.ok(target);
   const folder = await temporaryDirectory(context);
@@ -82,7 +82,7 @@ test('on UEFI the loader starts the disk although another medium comes first', {
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new Error(`the disk was not started: ${text.slice(-2000)}`)),
-      60_000,
+      600_000,
     );
     child.once('exit', () => reject(new Error(`the machine ended: ${text.slice(-2000)}`)));
     child.stdout.on('data', (bytes: Buffer) => {

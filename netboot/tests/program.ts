@@ -80,5 +80,5 @@ export function runProgram(
 
 /** Runs `curl` with `args`, silently. */
 export function curl(args: readonly string[]): Promise<Ended> {
-  return run('curl', ['-sS', '--max-time', '60', ...args], { PATH: process.env.PATH });
+  return run('curl', ['-sS', '--max-time', '300', ...args], { PATH: process.env.PATH });
 }

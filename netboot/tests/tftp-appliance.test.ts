@@ -13,7 +13,7 @@ const skip = noLab() || (existsSync(binary) ? false : 'the Debian package ipxe i
 
 test('boot programs of the distribution, files of the boot directory and scripts come over TFTP', {
   skip,
-  timeout: 120_000,
+  timeout: 900_000,
 }, async () => {
   const lab = await Lab.create(0);
   try {
@@ -29,15 +29,12 @@ test('boot programs of the distribution, files of the boot directory and scripts
     ]);
     const path = join(lab.folder, 'got');
     const fetch = (name: string, ...more: string[]) =>
-      lab.run('curl', '-sS', '--max-time', '20', ...more, '-o', path, `tftp://${lab.address}/${name}`);
-    await until(
-      'TFTP serves',
-      () =>
-        fetch('undionly.kpxe').then(
-          () => true,
-          () => false,
-        ),
-      60_000,
+      lab.run('curl', '-sS', '--max-time', '120', ...more, '-o', path, `tftp://${lab.address}/${name}`);
+    await until('TFTP serves', () =>
+      fetch('undionly.kpxe').then(
+        () => true,
+        () => false,
+      ),
     );
     assert.equal(sha256(await readFile(path)), sha256(await readFile(binary)));
     await fetch('own.bin', '--tftp-blksize', '65464');
