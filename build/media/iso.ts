@@ -9,7 +9,13 @@ import { type Loaders, makeCore } from './grub.ts';
 /** All files of a medium carry this time, so that two builds are the same: 2020-01-01, seconds since 1970. */
 export const mediumSeconds = 1_577_836_800;
 /** Environment for tools that would else put the time of the build into what they write. */
-export const steadyClock = { SOURCE_DATE_EPOCH: String(mediumSeconds), TZ: 'UTC', LC_ALL: 'C' } as const;
+const steadyClock = {
+  SOURCE_DATE_EPOCH: String(mediumSeconds),
+  // What e2fsprogs takes for now.
+  E2FSPROGS_FAKE_TIME: String(mediumSeconds),
+  TZ: 'UTC',
+  LC_ALL: 'C',
+} as const;
 
 const cdBlock = 2048;
 /** The partition begins here, and the file system can be mounted through it as well as through the whole disk. */

@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bootSector, placedCore } from './bios.ts';
 import { makeTable, partitionTypes, tailSectors } from './gpt.ts';
+import { layUnits } from './overlay.ts';
 import { missingTools } from './tools.ts';
 
 const recipe = join(import.meta.dirname, '..', '..', 'netboot', 'live');
 
 test('every script of stick and appliance is one that a plain shell can read', () => {
   const scripts = [
-    ...['init', 'devices', 'interface', 'lease', 'stick', 'desk', 'images', 'systemctl'],
+    ...['init', 'alarm', 'devices', 'interface', 'lease', 'stick', 'desk', 'images', 'systemctl'],
     ...['state', 'apply', 'live-install', 'console', 'setup'].map((name) => join('server', name)),
   ];
   for (const name of scripts) execFileSync('sh', ['-n', join(recipe, name)]);
@@ -50,6 +51,38 @@ test('the console changes network boot as the pages do, and keeps what else they
     assert.equal(run(), 'off\n');
   } finally {
     await rm(folder, { recursive: true });
+  }
+});
+
+test('the appliance begins with its state and its pages, and SSH waits for its switch in every way', async () => {
+  const tree = await mkdtemp(join(tmpdir(), 'bty-units-'));
+  try {
+    const units = join(tree, 'etc/systemd/system');
+    // As Debian's package for the server leaves them.
+    await mkdir(join(units, 'multi-user.target.wants'), { recursive: true });
+    await mkdir(join(units, 'sockets.target.wants'));
+    await symlink('/lib/systemd/system/ssh.service', join(units, 'multi-user.target.wants/ssh.service'));
+    await symlink('/lib/systemd/system/ssh.socket', join(units, 'sockets.target.wants/ssh.socket'));
+    await symlink('/lib/systemd/system/ssh.service', join(units, 'sshd.service'));
+    // Twice gives the same as once.
+    for (let times = 0; times < 2; times++) await layUnits({ tree, serial: 'ttyS0' });
+    assert.deepEqual(readdirSync(join(units, 'multi-user.target.wants')).sort(), [
+      'bty-apply.service',
+      'bty-live.service',
+      'bty-web.service',
+      'systemd-networkd.service',
+      'systemd-resolved.service',
+    ]);
+    for (const name of ['bty-apply', 'bty-live', 'bty-web', 'bty-state'])
+      assert.ok(existsSync(join(units, `${name}.service`)), name);
+    assert.deepEqual(readdirSync(join(units, 'sysinit.target.wants')), ['bty-state.service']);
+    assert.deepEqual(readdirSync(join(units, 'getty.target.wants')), ['serial-getty@ttyS0.service']);
+    assert.deepEqual(readdirSync(join(units, 'sockets.target.wants')), []);
+    assert.equal(readdirSync(units).includes('sshd.service'), false);
+    const generator = join(tree, 'etc/systemd/system-generators/systemd-ssh-generator');
+    assert.equal(await readlink(generator), '/dev/null');
+  } finally {
+    await rm(tree, { recursive: true });
   }
 });
 

@@ -50,11 +50,12 @@ export async function layOverlay(options: OverlayOptions): Promise<void> {
   // It was made in a folder of its maker's alone, and the appliance is somebody else.
   await settleModes(join(tree, 'usr/share/bty'));
   await cp(join(root, 'LICENSE'), join(tree, 'usr/share/bty/LICENSE'));
-  await units(options);
+  await layUnits(options);
   await settings(options);
 }
 
-async function units({ tree, serial }: OverlayOptions): Promise<void> {
+/** Which services begin, and which wait for their switch. */
+export async function layUnits({ tree, serial }: Pick<OverlayOptions, 'tree' | 'serial'>): Promise<void> {
   const folder = join(tree, 'etc/systemd/system');
   for (const name of await readdir(join(root, 'build', 'systemd')))
     if (/\.(service|socket)$/.test(name))
@@ -96,6 +97,12 @@ async function units({ tree, serial }: OverlayOptions): Promise<void> {
     'sockets.target.wants/ssh.socket',
   ])
     await rm(join(folder, name), { force: true });
+  // It offers sshd at a local socket, and to the host of a virtual machine, without being asked
+  // (systemd-ssh-generator(8), since systemd 256).
+  const generators = join(tree, 'etc/systemd/system-generators');
+  await mkdir(generators, { recursive: true });
+  await rm(join(generators, 'systemd-ssh-generator'), { force: true });
+  await symlink('/dev/null', join(generators, 'systemd-ssh-generator'));
 }
 
 async function settings({ tree, suite, components, backports, fstab }: OverlayOptions): Promise<void> {

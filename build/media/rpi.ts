@@ -14,7 +14,9 @@ import {
 import { join } from 'node:path';
 import { buildMissingLocalBoots } from '../../netboot/boot/localboot.ts';
 import { buildLive } from '../live/build.ts';
+import { sourceDate } from '../release/version.ts';
 import { debianBase } from './base.ts';
+import { makeExt4, settleTree } from './ext4.ts';
 import { run } from './iso.ts';
 import { makeRecord } from './mbr.ts';
 import { layOverlay } from './overlay.ts';
@@ -23,11 +25,9 @@ import {
   type BuiltServer,
   finish,
   layPart,
-  makeExt4,
   type ServerOptions,
   serverTools,
   stateSector,
-  systemBytes,
   unpack,
 } from './server.ts';
 import { steady } from './usb.ts';
@@ -91,8 +91,9 @@ async function assemble(image: string, tree: string, work: string): Promise<void
   const boot = join(work, 'boot.img');
   await makeBoot(boot, tree, work);
   const system = join(work, 'system.img');
-  const bytes = await systemBytes(tree);
-  await makeExt4(system, tree, 'BTY_SYSTEM', 'b7e05e52-0b70-4b17-8a5e-000000000013', bytes);
+  const bytes = settleTree(tree, sourceDate());
+  const uuid = 'b7e05e52-0b70-4b17-8a5e-000000000013';
+  await makeExt4(system, { tree, label: 'BTY_SYSTEM', uuid, bytes });
   const bootFirst = 4 * perMiB;
   const systemFirst = bootFirst + bootBytes / sector;
   await writeFile(image, '');

@@ -14,11 +14,13 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildLive } from '../live/build.ts';
+import { sourceDate } from '../release/version.ts';
 import { debianBase } from './base.ts';
 import { bootSector, placedCore } from './bios.ts';
+import { makeExt4, settleTree } from './ext4.ts';
 import { makeTable, partitionTypes, tailSectors } from './gpt.ts';
 import { fetchLoaders, layEfi, makeCore } from './grub.ts';
-import { run, steadyClock } from './iso.ts';
+import { run } from './iso.ts';
 import { layOverlay } from './overlay.ts';
 import { packTo, steady } from './usb.ts';
 
@@ -31,7 +33,7 @@ export const stateSector = 6 * 1024 * perMiB;
 
 export const serverTools = [
   ...['apt-get', 'dpkg-deb', 'depmod', 'strip', 'readelf', 'xz', 'grub-mkimage', 'mkfs.vfat', 'mcopy'],
-  ...['mmdebstrap', 'mkfs.ext4', 'tar'],
+  ...['mmdebstrap', 'mkfs.ext4', 'debugfs', 'tar'],
 ];
 
 export const appliancePackages = [
@@ -137,38 +139,6 @@ export async function finish(
   };
 }
 
-/** Bytes that the files of a system need as ext4, with room for an upgrade. */
-export async function systemBytes(tree: string): Promise<number> {
-  const used = Number((await run('du', ['-s', '-B1', tree])).split(/\s/)[0]);
-  return Math.ceil((used * 1.25 + 200 * MiB) / (4 * MiB)) * 4 * MiB;
-}
-
-/** An ext4 of the files under `tree`, with nothing in it that a second build would make otherwise. */
-export async function makeExt4(
-  to: string,
-  tree: string,
-  label: string,
-  uuid: string,
-  bytes: number,
-): Promise<void> {
-  await writeFile(to, '');
-  await truncate(to, bytes);
-  process.env.E2FSPROGS_FAKE_TIME = steadyClock.SOURCE_DATE_EPOCH;
-  await run('mkfs.ext4', [
-    ...[
-      '-q',
-      '-F',
-      '-L',
-      label,
-      '-U',
-      uuid,
-      '-E',
-      `hash_seed=${uuid},lazy_itable_init=0,lazy_journal_init=0`,
-    ],
-    ...['-m', '1', '-d', tree, to],
-  ]);
-}
-
 type Common = Omit<Parameters<typeof fetchLoaders>[0], never>;
 
 async function assemble(image: string, tree: string, work: string, common: Common): Promise<void> {
@@ -209,8 +179,9 @@ async function assemble(image: string, tree: string, work: string, common: Commo
   await run('mcopy', ['-i', esp, '-s', '-m', '-Q', join(espTree, 'EFI'), '::']);
 
   const system = join(work, 'system.img');
-  const bytes = await systemBytes(tree);
-  await makeExt4(system, tree, 'BTY_SYSTEM', 'b7e05e52-0b70-4b17-8a5e-000000000003', bytes);
+  const bytes = settleTree(tree, sourceDate());
+  const uuid = 'b7e05e52-0b70-4b17-8a5e-000000000003';
+  await makeExt4(system, { tree, label: 'BTY_SYSTEM', uuid, bytes });
   const [coreFirst, espFirst] = [perMiB, 2 * perMiB];
   const systemFirst = espFirst + espBytes / sector;
   const sectors = systemFirst + bytes / sector + perMiB;

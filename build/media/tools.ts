@@ -14,6 +14,8 @@ const packages: Readonly<Record<string, string>> = {
   mmdebstrap: 'mmdebstrap',
   'mkfs.ext4': 'e2fsprogs',
   debugfs: 'e2fsprogs',
+  dumpe2fs: 'e2fsprogs',
+  e2fsck: 'e2fsprogs',
   sfdisk: 'fdisk',
   'qemu-aarch64-static': 'qemu-user-static',
   'dpkg-deb': 'dpkg',

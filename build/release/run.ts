@@ -15,6 +15,7 @@ import { buildLive } from '../live/build.ts';
 import { type Architecture, architectures, debianName } from '../pack/foreign.ts';
 import { packDeb } from './deb.ts';
 import { cutChangelog, writeManifests } from './manifest.ts';
+import { makeMedia } from './media.ts';
 import { packNpm } from './npm.ts';
 import { parseSecretKey, publicLine } from './sign.ts';
 import { packTarball } from './tarball.ts';
@@ -44,6 +45,10 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
+// Everything is of the commit that it began with.
+process.env.SOURCE_DATE_EPOCH ??= String(sourceDate());
+const level = values.fast ? 3 : 19;
+const say = (text: string) => process.stdout.write(`${text}\n`);
 const secret = process.env.BTY_SIGNING_KEY ?? '';
 const key = secret === '' ? null : parseSecretKey(existsSync(secret) ? readFileSync(secret, 'utf8') : secret);
 
@@ -66,9 +71,6 @@ const packers: Readonly<
   },
 };
 
-/** Media that were built before, by their own commands: they take long, and their names stay the same too. */
-const media = ['bty-usb-x86_64.img.zst', 'bty-server-x86_64.img.zst', 'bty-server-rpi-arm64.img.zst'];
-
 async function make(folder: string): Promise<string[]> {
   const names: string[] = [];
   if (wanted('npm')) {
@@ -88,13 +90,8 @@ async function make(folder: string): Promise<string[]> {
     }
   }
   if (wanted('media')) {
-    for (const name of media) {
-      const from = join(root, 'dist', 'media', name);
-      if (existsSync(from)) {
-        copyFileSync(from, join(folder, name));
-        names.push(name);
-      } else process.stdout.write(`Left out, since it was not built (npm run media:...): ${name}\n`);
-    }
+    const isRoot = process.getuid?.() === 0;
+    names.push(...(await makeMedia({ folder, architectures: chosen, level, isRoot, say })));
   }
   return names;
 }
@@ -119,8 +116,8 @@ async function makeLive(folder: string): Promise<string[]> {
     architecture: 'amd64',
     firmware: false,
     kernelSuite: undefined,
-    level: values.fast ? 3 : 19,
-    say: (text) => process.stdout.write(`${text}\n`),
+    level,
+    say,
   });
   const names = manifest.files.map(({ name, serve_as }) => {
     copyFileSync(join(work, name), join(folder, serve_as));

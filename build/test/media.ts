@@ -3,14 +3,16 @@ import { join } from 'node:path';
 import { testFiles } from './files.ts';
 import { installNeeds } from './needs.ts';
 
-/** `npm run test:media`: builds and boots all media, also in the ways that `npm test` leaves out. */
+/** `npm run test:media`: builds and boots all media, also in the ways that `npm test` leaves out, and a whole release. */
 const root = join(import.meta.dirname, '..', '..');
 const only = process.argv.slice(2);
 
 installNeeds();
-const files = testFiles(root, [join('build', 'media'), join('build', 'container', 'tests', 'foreign')]).map(
-  (name) => join(root, name),
-);
+const files = testFiles(root, [
+  join('build', 'media'),
+  join('build', 'container', 'tests', 'foreign'),
+  join('build', 'release', 'tests', 'whole'),
+]).map((name) => join(root, name));
 const pattern = only.length === 0 ? [] : [`--test-name-pattern=${only.join(' ')}`];
 const { status } = spawnSync(
   process.execPath,

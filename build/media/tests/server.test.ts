@@ -1,8 +1,9 @@
 /** The appliance's disk image in a virtual PC: set up on its console, at work, given a new system. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { createReadStream, rmSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
@@ -10,6 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Guest } from '../../../netboot/tests/pxe/guest.ts';
 import { Lab } from '../../../netboot/tests/pxe/lab.ts';
 import { noScene } from '../../../netboot/tests/pxe/scene.ts';
+import { sourceDate } from '../../release/version.ts';
 import { run } from '../iso.ts';
 import { type BuiltServer, buildServer, serverTools, stateSector } from '../server.ts';
 import { missingTools } from '../tools.ts';
@@ -32,6 +34,33 @@ const url = `http://${address}:8080`;
 const flash = (built: BuiltServer, disk: string) =>
   run('dd', [`if=${built.image}`, `of=${disk}`, 'bs=4M', 'conv=notrunc', 'status=none']);
 
+function buildIn(to: string): Promise<BuiltServer> {
+  // What somebody commits between two builds does not count.
+  process.env.SOURCE_DATE_EPOCH ??= String(sourceDate());
+  const cache = join(root, '.cache', 'live');
+  return buildServer({ to, cache, level: 1, refresh: false, say: () => {} });
+}
+
+let built: Promise<BuiltServer> | undefined;
+
+/** The image, built once for all tests of this process, which write to copies of it. */
+function builtOnce(): Promise<BuiltServer> {
+  built ??= (async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bty-server-'));
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+    return buildIn(folder);
+  })();
+  return built;
+}
+
+test('two builds of the same commit are the same, byte for byte', { skip, timeout: 3_600_000 }, () =>
+  inFolder(async (folder) => {
+    const [one, two] = [await builtOnce(), await buildIn(folder)];
+    assert.equal(await digestOf(two.image, 0, two.bytes), await digestOf(one.image, 0, one.bytes));
+    assert.equal(two.sha256, one.sha256);
+  }),
+);
+
 test(
   'is set up on its console, flashes another machine, and keeps its state under a new system',
   {
@@ -40,8 +69,7 @@ test(
   },
   () =>
     inFolder(async (folder) => {
-      const cache = join(root, '.cache', 'live');
-      const built = await buildServer({ to: folder, cache, level: 1, refresh: false, say: () => {} });
+      const built = await builtOnce();
       const lab = await Lab.create(2);
       const start = (disk: string, firmware: 'bios' | 'uefi') => {
         const { program, args } = lab.command('', []);

@@ -5,6 +5,7 @@ import { mkdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { noScene, Scene } from '../../../netboot/tests/pxe/scene.ts';
+import { run } from '../iso.ts';
 import {
   all,
   buildIn,
@@ -121,27 +122,24 @@ test(
         const stick = join(folder, 'stick');
         const settings = Buffer.from(`# a person wrote this\r\nbty.server=${scene.appliance.url}\r\n`);
         await flashedStick(built, stick, 200 * 1024 * 1024, [{ name: 'bty.txt', content: settings }]);
-        const disk = await emptyDisk(join(folder, 'disk'), scene.image.bytes);
-        const { program, args } = scene.lab.command('', []);
-        const machine = await PersonalMachine.start({
-          folder,
-          firmware: 'secure',
-          prefix: [program, ...args.filter((word) => word !== '')],
-          devices: [
-            ...stickDevice(stick, 'usb'),
-            ...diskDevice(disk, 'TARGET'),
-            ...['-netdev', 'tap,id=n0,ifname=t0,script=no,downscript=no'],
-            ...['-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:77:09:01,romfile='],
-          ],
-        });
-        try {
-          await machine.shows(/one\.img\.zst/, 2 * patience);
-          await flashByKeys(machine);
-        } finally {
-          await machine.cutPower();
-        }
-        const [written, wanted] = [await readFile(disk), await readFile(scene.image.path)];
-        assert.equal(Buffer.compare(written, wanted), 0, 'the disk holds the image of the catalog');
+        await writesFromCatalog(folder, stick, scene, 'secure');
+      } finally {
+        await scene.close();
+      }
+    }),
+);
+
+test(
+  'a stick that was built for a server begins with its catalog and writes an image of it',
+  { skip: whenAll || noScene(), timeout: 1_800_000 },
+  () =>
+    inFolder(async (folder) => {
+      const scene = await Scene.make({ dhcp: 'full' });
+      try {
+        const command = [join(import.meta.dirname, '..', 'run.ts'), 'usb', '--fast', '--to', folder];
+        const quiet = '--disable-warning=ExperimentalWarning';
+        await run(process.execPath, [quiet, ...command, '--server', scene.appliance.url]);
+        await writesFromCatalog(folder, join(folder, 'bty-usb-x86_64.img'), scene, 'bios');
       } finally {
         await scene.close();
       }
@@ -188,6 +186,36 @@ test(
       assert.match(await checkVolume(join(folder, 'volume')), /files 4/);
     }),
 );
+
+/** Boots `stick` beside the scene's appliance, and writes the image that it begins with: that of the catalog. */
+async function writesFromCatalog(
+  folder: string,
+  stick: string,
+  scene: Scene,
+  firmware: 'bios' | 'secure',
+): Promise<void> {
+  const disk = await emptyDisk(join(folder, 'disk'), scene.image.bytes);
+  const { program, args } = scene.lab.command('', []);
+  const machine = await PersonalMachine.start({
+    folder,
+    firmware,
+    prefix: [program, ...args.filter((word) => word !== '')],
+    devices: [
+      ...stickDevice(stick, 'usb'),
+      ...diskDevice(disk, 'TARGET'),
+      ...['-netdev', 'tap,id=n0,ifname=t0,script=no,downscript=no'],
+      ...['-device', 'virtio-net-pci,netdev=n0,mac=52:54:00:77:09:01,romfile='],
+    ],
+  });
+  try {
+    await machine.shows(/one\.img\.zst/, 2 * patience);
+    await flashByKeys(machine);
+  } finally {
+    await machine.cutPower();
+  }
+  const [written, wanted] = [await readFile(disk), await readFile(scene.image.path)];
+  assert.equal(Buffer.compare(written, wanted), 0, 'the disk holds the image of the catalog');
+}
 
 /** Picks the first image and the only disk that can be written, and waits for the end. */
 async function flashByKeys(machine: PersonalMachine): Promise<void> {

@@ -1,39 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { createReadStream, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { until } from '../../../netboot/testing/files.ts';
+import { test } from 'node:test';
 import { startTestAppliance, temporaryDirectory } from '../../../netboot/testing.ts';
 import { writeManifests } from '../manifest.ts';
-import { parseSecretKey, publicLine } from '../sign.ts';
+import { publicLine } from '../sign.ts';
+import { fetched, newKey, serve } from './place.ts';
 
 const skip = spawnSync('minisign', ['-v']).status === 0 ? false : 'minisign is not installed';
-
-/** A plain directory over HTTP, as any web server gives it. */
-async function serve(context: TestContext, folder: string): Promise<string> {
-  const server = createServer((request, response) => {
-    const path = join(folder, decodeURIComponent(new URL(request.url ?? '/', 'http://x').pathname));
-    const found = statSync(path, { throwIfNoEntry: false });
-    if (!found?.isFile()) return void response.writeHead(404).end();
-    response.writeHead(200, { 'content-length': found.size });
-    if (request.method === 'HEAD') response.end();
-    else createReadStream(path).pipe(response);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  context.after(() => server.close());
-  const address = server.address();
-  return `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`;
-}
-
-function newKey(folder: string) {
-  const [secret, known] = [join(folder, 'key'), join(folder, 'pub')];
-  execFileSync('minisign', ['-G', '-f', '-W', '-p', known, '-s', secret], { stdio: 'ignore' });
-  return { key: parseSecretKey(readFileSync(secret, 'utf8')), file: known };
-}
 
 test('an appliance updates its live files from a signed release in a plain directory, and takes no other', {
   skip,
@@ -65,22 +41,8 @@ test('an appliance updates its live files from a signed release in a plain direc
   const config = { bootReleaseRepo: `${url}/{tag}/`, bootReleaseKey: publicLine(key) };
   const appliance = await startTestAppliance(context, { config });
   const boot = join(appliance.stateDir, 'boot');
-  const fetched = async (tag: string): Promise<{ status: string; error: string | null }> => {
-    const asked = await appliance.askAdmin('/boot/releases', {
-      method: 'POST',
-      body: JSON.stringify({ tag }),
-    });
-    assert.equal(asked.status, 202, await asked.text());
-    return until(`the release ${tag} is settled`, async () => {
-      const answer = await appliance.askAdmin('/boot/releases');
-      const { fetches } = (await answer.json()) as {
-        fetches: { tag: string; status: string; error: string | null }[];
-      };
-      return fetches.find((one) => one.tag === tag && !['queued', 'running'].includes(one.status));
-    });
-  };
   const here = (name: string) => readFileSync(join(boot, name));
-  assert.equal((await fetched('latest')).status, 'completed');
+  assert.equal((await fetched(appliance, 'latest')).status, 'completed');
   for (const name of live) assert.deepEqual(here(name), readFileSync(join(first, name)), name);
   const served = await fetch(`${appliance.url}/boot/${live[0]}`);
   assert.deepEqual(Buffer.from(await served.arrayBuffer()), readFileSync(join(first, live[0] ?? '')));
@@ -101,13 +63,13 @@ test('an appliance updates its live files from a signed release in a plain direc
     '1.4.0': /cannot be had/,
   };
   for (const [tag, why] of Object.entries(refused)) {
-    const { status, error } = await fetched(tag);
+    const { status, error } = await fetched(appliance, tag);
     assert.equal(status, 'failed', tag);
     assert.match(error ?? '', why);
     for (const name of live) assert.deepEqual(here(name), readFileSync(join(first, name)), `${tag} ${name}`);
   }
   const newer = await publish('2.0.0');
-  assert.equal((await fetched('2.0.0')).status, 'completed');
+  assert.equal((await fetched(appliance, '2.0.0')).status, 'completed');
   assert.deepEqual(here(live[1] ?? ''), readFileSync(join(newer, live[1] ?? '')));
 });
 
