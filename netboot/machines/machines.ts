@@ -43,6 +43,8 @@ export class Machines {
   readonly limit: LoopLimit;
   /** Inside the write that forgets a machine: whoever works on it lets it go. */
   forgottenInside: (mac: string) => void = () => {};
+  /** Inside the write of an operator's change: whoever waits for the machine heeds it. True when it changed the record. */
+  changedInside: (before: MachineRecord, after: MachineRecord, author: Author) => boolean = () => false;
   readonly #needs: MachinesNeeds;
 
   constructor(needs: MachinesNeeds) {
@@ -177,7 +179,9 @@ export class Machines {
       before === null
         ? { kind: 'machine.created', summary: `${mac} was entered.`, details }
         : { kind: 'machine.upserted', summary: `${mac} was changed.`, details };
-    return this.move({ ...after, life: before?.life ?? after.life }, after.life, author, {}, event);
+    const moved = this.move({ ...after, life: before?.life ?? after.life }, after.life, author, {}, event);
+    const isHeeded = before !== null && this.changedInside(before, moved, author);
+    return isHeeded ? (this.store.get(mac) ?? moved) : moved;
   }
 
   #deleteInside(record: MachineRecord, author: Author): void {

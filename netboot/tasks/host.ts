@@ -1,5 +1,6 @@
 /** Reaching a machine: which address, is it the machine, is it the flashed system, does it let us in. */
 import { lookup } from 'node:dns/promises';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -12,8 +13,9 @@ import type { LoadedKey } from './key.ts';
 import { ConnectProblem, connect, fingerprint, type Remote } from './ssh.ts';
 import type { HostKey } from './store.ts';
 
-/** Milliseconds for TCP to answer. */
+/** Milliseconds for TCP to answer, and for the name servers of the appliance. */
 const probeMilliseconds = 3_000;
+const nameMilliseconds = 5_000;
 
 export interface HostNeeds {
   readonly mac: string;
@@ -101,8 +103,12 @@ export class Host {
     const record = this.#needs.machine();
     if (record === null) throw failure('TASK_CANCELLED', { reached: 'because the machine was forgotten' });
     if (isRunning(record.life.phase)) return not('the live system runs on it');
-    const candidates = await this.#candidates(record);
-    if (candidates.length === 0) return not('no address of it is known yet');
+    const name = this.#nameOf(record);
+    const candidates = await this.#candidates(record, name, signal);
+    if (candidates.length === 0) {
+      const asked = name === null ? '' : `, and the name ${name} has none`;
+      return not(`no address of it is known yet${asked}`);
+    }
     const { port } = this.#needs;
     const open = await Promise.all(candidates.map(({ address }) => answers(address, port, signal)));
     const neighbours = readNeighbours();
@@ -125,11 +131,20 @@ export class Host {
     return not(reasons.join(', '), refused);
   }
 
-  async #candidates(record: MachineRecord): Promise<readonly Candidate[]> {
-    const { mac, nameForm, addresses } = this.#needs;
+  /** The name of `--task-host`, null where there is none. */
+  #nameOf({ hostname }: MachineRecord): string | null {
+    const { nameForm } = this.#needs;
+    return nameForm === null || hostname === null ? null : nameForm.replaceAll('{hostname}', hostname);
+  }
+
+  async #candidates(
+    record: MachineRecord,
+    name: string | null,
+    signal: AbortSignal,
+  ): Promise<readonly Candidate[]> {
+    const { mac, addresses } = this.#needs;
     const label = record.labels['task-address'] ?? null;
-    const named =
-      nameForm === null || record.hostname === null ? [] : await resolved(nameForm, record.hostname);
+    const named = name === null ? [] : await resolved(name, signal);
     const said = label !== null && isIP(label) !== 0 ? label : null;
     return candidatesOf({ mac, said, ...addresses(mac), named, last: record.lastSeenIp });
   }
@@ -179,9 +194,11 @@ export class Host {
   }
 }
 
-async function resolved(form: string, hostname: string): Promise<readonly string[]> {
-  const name = form.replaceAll('{hostname}', hostname);
-  const found = await lookup(name, { all: true }).catch(() => []);
+/** Addresses of a name. A question to name servers cannot be taken back: who stops waiting leaves it alone. */
+async function resolved(name: string, signal: AbortSignal): Promise<readonly string[]> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(nameMilliseconds)]);
+  const late = once(limit, 'abort').then(() => []);
+  const found = await Promise.race([lookup(name, { all: true }).catch(() => []), late]);
   return found.map(({ address }) => address);
 }
 

@@ -4,9 +4,10 @@ import { formatAddress } from '../dhcp/address.ts';
 import { dhcpOf } from '../dhcp/part.ts';
 import type { Services } from '../services.ts';
 import { addressBook } from '../story/addresses.ts';
-import type { AddressesOf } from './tasks.ts';
+import type { AddressesOf } from './perform.ts';
 
 const hour = 3_600_000;
+const minute = 60_000;
 
 export async function tasksPart(services: Services): Promise<Part> {
   const { tasks, log } = services;
@@ -14,10 +15,12 @@ export async function tasksPart(services: Services): Promise<Part> {
   const timer = setInterval(() => {
     tasks.prune().catch((error: unknown) => log.error('upkeep', { task: 'runs', problem: String(error) }));
   }, hour);
+  const looking = setInterval(() => void tasks.lookAtKey(), minute).unref();
   return {
     name: 'tasks',
     close: () => {
       clearInterval(timer);
+      clearInterval(looking);
       return tasks.close();
     },
   };

@@ -87,7 +87,11 @@ async function* limited(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
   let size = 0;
   for await (const piece of source) {
     size += piece.length;
-    if (size > mostPutBytes) throw new Problem(413, `the file is larger than ${mostPutBytes} bytes`);
+    if (size > mostPutBytes) throw tooLargeFile();
     yield piece;
   }
+}
+
+export function tooLargeFile(): Problem {
+  return new Problem(413, `the file is larger than ${mostPutBytes} bytes`);
 }

@@ -7,9 +7,11 @@ import type { Task, TaskStep } from '../../shared/task/file.ts';
 import { usesOf } from '../../shared/task/file.ts';
 import { expanded, type TaskMachine, variableProblem } from '../../shared/task/variables.ts';
 import type { MachineRecord } from '../machines/record.ts';
+import type { Ended } from './command.ts';
 import type { Host, Reached } from './host.ts';
 import type { RunOutput } from './output.ts';
-import type { Ended, Remote } from './ssh.ts';
+import type { Remote } from './ssh.ts';
+import { messageOf } from './words.ts';
 
 /** Why a run is ended from outside. */
 export type Stop =
@@ -408,10 +410,6 @@ function ownSeconds(step: TaskStep): number | null {
 function stopIn(signal: AbortSignal): Stop {
   const reason = signal.reason as Partial<Stop> | undefined;
   return reason?.kind === undefined ? { kind: 'cancel', because: '' } : (reason as Stop);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** At most `most` at once; the others wait in their order. */

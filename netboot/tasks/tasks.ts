@@ -1,61 +1,22 @@
 /** Tasks: their files, their runs on machines, and when they run. */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TaskState } from '../../shared/contract/task.ts';
-import { asFailure, type Failure, failure } from '../../shared/failure.ts';
-import type { Config } from '../config/settings.ts';
-import type { Hub } from '../events/hub.ts';
-import type { EventLog } from '../events/log.ts';
-import type { Log } from '../log.ts';
-import { type Author, type Machines, unknownMachine } from '../machines/machines.ts';
+import { failure } from '../../shared/failure.ts';
+import { type Author, unknownMachine } from '../machines/machines.ts';
 import type { MachineRecord } from '../machines/record.ts';
-import type { Database } from '../store/database.ts';
 import { userOf } from './find.ts';
-import { Host, type Reached } from './host.ts';
-import { loadKey } from './key.ts';
+import { taskOf, withdrawn } from './heed.ts';
+import { type LoadedKey, loadKey, makeKey } from './key.ts';
+import { tellOfKey } from './keynews.ts';
 import { TaskLibrary } from './library.ts';
-import { RunOutput } from './output.ts';
-import { folderBytes, removeRun } from './prune.ts';
-import { Run, Slots, type Stop } from './run.ts';
-import type { Remote } from './ssh.ts';
+import { Ledger, type Live, type TasksNeeds } from './live.ts';
+import { type AddressesOf, Performer } from './perform.ts';
+import { removeRun } from './prune.ts';
+import type { Stop } from './run.ts';
 import { TaskStore } from './store.ts';
+import { messageOf } from './words.ts';
 
-export interface TasksNeeds {
-  readonly database: Database;
-  readonly machines: Machines;
-  readonly events: EventLog;
-  readonly hub: Hub;
-  readonly config: Config;
-  readonly log: Log;
-  readonly clock: () => number;
-}
-
-/** Addresses of a machine, the newest first. */
-export type AddressesOf = (mac: string) => {
-  readonly leased: readonly string[];
-  readonly seen: readonly string[];
-};
-
-interface Live {
-  state: TaskState;
-  readonly controller: AbortController;
-  /** The run on the same machine before it, which was not over yet. */
-  readonly before: Live | null;
-  /** `undone` of the database when it was entered; null once it is known to be written. */
-  unsure: number | null;
-  /** Last connection to the machine. */
-  remote: Remote | null;
-  over: Promise<void>;
-  /** When its progress was last told, in milliseconds. */
-  told: number;
-  /** Something is to be told when that is long enough ago. */
-  telling: boolean;
-}
-
-const system: Author = { actor: 'system', address: null };
-/** Progress is told this often at most, in milliseconds. */
-const tellEvery = 500;
 /** What runs has so long to end when the appliance ends, in milliseconds; then its connections are cut. */
 const closePatience = 15_000;
 
@@ -67,16 +28,27 @@ export class Tasks {
   readonly #live = new Map<string, Live>();
   /** All that are not over. */
   readonly #all = new Set<Live>();
-  readonly #slots: Slots;
+  readonly #ledger: Ledger;
+  readonly #performer: Performer;
   #addressesOf: AddressesOf = () => ({ leased: [], seen: [] });
   #closing = false;
+  #keyProblem: string | null = null;
 
   constructor(needs: TasksNeeds) {
     this.#needs = needs;
     this.store = new TaskStore(needs.database);
     this.library = new TaskLibrary(needs.database, this.store, needs.clock);
-    this.#slots = new Slots(needs.config.taskParallel);
+    this.#ledger = new Ledger(needs, this.store);
+    this.#performer = new Performer({
+      ...needs,
+      store: this.store,
+      library: this.library,
+      ledger: this.#ledger,
+      addressesOf: (mac) => this.#addressesOf(mac),
+      isClosing: () => this.#closing,
+    });
     needs.machines.forgottenInside = (mac) => this.#forgottenInside(mac);
+    needs.machines.changedInside = (before, after, author) => this.#changedInside(before, after, author);
   }
 
   /** Goes on with what waited, and marks what was interrupted. */
@@ -86,14 +58,14 @@ export class Tasks {
     const waiting = await database.write(() => {
       const found: TaskState[] = [];
       for (const state of this.store.running()) {
-        const waits = state.stage === 'waiting' || state.stage === 'queued';
-        if (waits && machines.store.get(state.mac) !== null) found.push(state);
-        else this.#endInside(state, failure('TASK_INTERRUPTED', { reached: reachedIn(state) }), null);
+        if (waits(state) && machines.store.get(state.mac) !== null) found.push(state);
+        else this.#ledger.endInside(state, failure('TASK_INTERRUPTED', { reached: reachedIn(state) }), null);
       }
       return found;
     });
     for (const state of waiting) this.#launch(state, null);
     await this.prune();
+    await this.lookAtKey();
   }
 
   async close(): Promise<void> {
@@ -113,9 +85,24 @@ export class Tasks {
   flashedInside(record: MachineRecord, author: Author): void {
     const before = this.#running(record.mac);
     if (before)
-      this.#needs.database.afterCommit(() => this.#stop(before, 'because the machine was flashed anew, '));
-    if (record.provisioningMode !== 'cijoe-task' || record.cijoeTaskRef === null) return;
-    this.#enterInside(record, record.cijoeTaskRef, 'flash', author);
+      this.#needs.database.afterCommit(() =>
+        this.#ledger.stop(before, 'because the machine was flashed anew, '),
+      );
+    const task = taskOf(record);
+    if (task !== null) this.#enterInside(record, task, 'flash', author);
+  }
+
+  /** Inside a write: a run that waits heeds what the operator decided. Answers whether the machine changed by that. */
+  #changedInside(before: MachineRecord, after: MachineRecord, author: Author): boolean {
+    const live = this.#running(after.mac);
+    // What an operator asked for by hand, and what is half done, is ended by hand too.
+    if (live === null || live.state.trigger !== 'flash' || !waits(live.state)) return false;
+    const end = withdrawn(before, after);
+    if (end === null) return false;
+    this.#needs.database.afterCommit(() => this.#ledger.stop(live, end.because));
+    if (end.next === null) return false;
+    this.#enterInside(after, end.next, 'flash', author);
+    return true;
   }
 
   /** Runs a task by hand; while one runs on the machine, that one is answered. Failures: TASKS_OFF, TASK_… */
@@ -127,7 +114,7 @@ export class Tasks {
     if (live) return live.state;
     const wanted = ref ?? record.cijoeTaskRef;
     if (wanted === null) throw failure('TASK_NOT_SET', { mac });
-    if ((await loadKey(config.taskKey)) === null) throw failure('TASKS_OFF', { path: config.taskKey });
+    if ((await this.key()) === null) throw failure('TASKS_OFF', { path: config.taskKey });
     this.library.resolve(wanted);
     return database.write(() => {
       const meanwhile = this.#running(mac);
@@ -149,7 +136,7 @@ export class Tasks {
         details: { task_ref: live.state.task_ref, run: live.state.id },
       }),
     );
-    this.#stop(live, '');
+    this.#ledger.stop(live, '');
     await Promise.race([live.over, new Promise((resolve) => setTimeout(resolve, milliseconds).unref())]);
     return this.store.get(live.state.id) ?? live.state;
   }
@@ -158,7 +145,8 @@ export class Tasks {
   #forgottenInside(mac: string): void {
     this.store.forgetHostKey(mac);
     const live = this.#running(mac);
-    if (live) this.#needs.database.afterCommit(() => this.#stop(live, 'because the machine was forgotten, '));
+    if (live)
+      this.#needs.database.afterCommit(() => this.#ledger.stop(live, 'because the machine was forgotten, '));
   }
 
   /** The run on a machine that is not over. One that was told to have ended may still be tidying up. */
@@ -191,6 +179,31 @@ export class Tasks {
       });
       return true;
     });
+  }
+
+  /** The key that tasks log in with, null when there is none. Failures: TASK_KEY_UNUSABLE. */
+  async key(): Promise<LoadedKey | null> {
+    const key = await loadKey(this.#needs.config.taskKey);
+    await tellOfKey(this.#needs, key).catch((error: unknown) =>
+      this.#needs.log.error('task', { problem: String(error) }),
+    );
+    return key;
+  }
+
+  /** Makes the key when there is none. */
+  async makeKey(author: Author): Promise<LoadedKey> {
+    const { taskKey, stateDir } = this.#needs.config;
+    const before = await loadKey(taskKey);
+    const key = await makeKey(taskKey, stateDir);
+    await tellOfKey(this.#needs, key, before === null ? author : null);
+    return key;
+  }
+
+  /** Somebody may have made or changed the key with a command. */
+  async lookAtKey(): Promise<void> {
+    const problem = await this.key().then(() => null, messageOf);
+    if (problem !== null && problem !== this.#keyProblem) this.#needs.log.warn('task', { problem });
+    this.#keyProblem = problem;
   }
 
   /** Takes away runs that are too many. */
@@ -240,7 +253,7 @@ export class Tasks {
       output_bytes: 0,
       output_dropped: 0,
     }));
-    this.#tellInside(state, author, `The task ${ref} was begun on ${mac}.`);
+    this.#ledger.tellInside(state, author, `The task ${ref} was begun on ${mac}.`);
     machines.store.put({
       ...record,
       ...machines.store.get(mac),
@@ -283,7 +296,7 @@ export class Tasks {
   async #carry(live: Live): Promise<void> {
     if (!(await this.#isKept(live))) return;
     await live.before?.over;
-    await this.#perform(live);
+    if (await this.#performer.perform(live)) await this.prune();
   }
 
   /** Whether the write that entered the run came to stay. */
@@ -315,269 +328,6 @@ export class Tasks {
     if (live.before !== null && this.#all.has(live.before)) this.#live.set(mac, live.before);
     else this.#live.delete(mac);
   }
-
-  async #perform(live: Live): Promise<void> {
-    const { config, clock } = this.#needs;
-    let run: Run | null = null;
-    let output: RunOutput | null = null;
-    let problem: unknown = null;
-    try {
-      live.controller.signal.throwIfAborted();
-      mkdirSync(live.state.run_dir, { recursive: true, mode: 0o700 });
-      output = await RunOutput.open(live.state.run_dir, {
-        most: config.taskOutputBytes,
-        clock,
-        onGrow: () => this.#grown(live, output),
-      });
-      run = await this.#prepare(live, output);
-      await run.perform();
-    } catch (error) {
-      problem = live.controller.signal.aborted && run === null ? this.#early(live) : error;
-    }
-    let found = problem === null ? null : failureIn(problem);
-    const { stage } = live.state;
-    // What only waited goes on after the next start.
-    const parks = found?.code === 'TASK_INTERRUPTED' && (stage === 'waiting' || stage === 'queued');
-    try {
-      await output?.say(found === null || parks ? '' : `${found.message}\n`);
-    } catch (error) {
-      found ??= failureIn(error);
-    }
-    try {
-      await output?.close();
-    } catch (error) {
-      found ??= failureIn(error);
-    }
-    live.state = {
-      ...live.state,
-      output_bytes: output?.bytes ?? 0,
-      output_dropped: output?.dropped ?? 0,
-    };
-    if (parks) return;
-    await this.#finish(live, found, run?.code ?? null);
-    await this.prune();
-  }
-
-  /** The end is written down, however long the disk has no room for it. */
-  async #finish(live: Live, found: Failure | null, code: number | null): Promise<void> {
-    const { database, log } = this.#needs;
-    if (found !== null) this.#note(live.state.run_dir, found.message);
-    const bytes = await folderBytes(live.state.run_dir);
-    const before = live.state;
-    for (;;) {
-      try {
-        await database.write(() => {
-          live.state = this.#endInside(before, found, code);
-          this.store.setBytes(before.id, bytes);
-        });
-        return;
-      } catch (error) {
-        live.state = before;
-        log.error('task', { run: live.state.id, problem: String(error) });
-        if (this.#closing) return;
-        await pause(5000, undefined, { ref: false });
-      }
-    }
-  }
-
-  async #prepare(live: Live, output: RunOutput): Promise<Run> {
-    const { config, machines, clock } = this.#needs;
-    const { mac, task_ref, run_dir, trigger, user } = live.state;
-    const key = await loadKey(config.taskKey);
-    if (key === null) throw failure('TASKS_OFF', { path: config.taskKey });
-    const { task, text, version } = this.library.resolve(task_ref);
-    writeFileSync(join(run_dir, 'task.yaml'), text, { mode: 0o600 });
-    this.#update(live, { version });
-    const host = new Host({
-      mac,
-      machine: () => machines.store.get(mac),
-      addresses: (of) => this.#addressesOf(of),
-      hostKey: () => this.store.hostKey(mac),
-      key,
-      user,
-      port: config.cijoeSshPort,
-      nameForm: config.taskHost,
-      looksInside: config.taskIdentity === 'strict' && !config.taskVerbatim,
-      afterFlash: trigger === 'flash',
-      loginPatience: config.taskLoginSeconds * 1000,
-      clock,
-      tell: (doing) => {
-        this.#update(live, { doing });
-        output.say(`${doing}\n`).catch(() => {});
-      },
-    });
-    return new Run({
-      task,
-      machine: () => machines.store.get(mac),
-      host,
-      output,
-      folder: run_dir,
-      filesDir: config.taskFilesDir,
-      waitSeconds: config.taskWaitSeconds,
-      stepSeconds: config.taskStepSeconds,
-      totalSeconds: config.taskSeconds,
-      mostBytes: config.taskOutputBytes,
-      verbatim: config.taskVerbatim,
-      slot: (signal) => this.#slot(live, signal),
-      met: (reached) => {
-        live.remote = reached.remote;
-        return this.#met(mac, reached);
-      },
-      update: (changes) => this.#update(live, changes),
-      clock,
-      signal: live.controller.signal,
-    });
-  }
-
-  #early(live: Live): unknown {
-    const reason = live.controller.signal.reason as Stop;
-    return reason.kind === 'cancel'
-      ? failure('TASK_CANCELLED', { reached: `${reason.because}before it began` })
-      : failure('TASK_INTERRUPTED', { reached: 'before it began' });
-  }
-
-  /** That it runs is written down before its first step: after a crash, one that only waited is begun anew. */
-  async #slot(live: Live, signal: AbortSignal): Promise<() => void> {
-    const free = await this.#slots.take(signal);
-    try {
-      await this.#change(live, { stage: 'running', doing: null });
-      return free;
-    } catch (error) {
-      free();
-      throw error;
-    }
-  }
-
-  /** The key of this flash is written down at the first contact; one of before is told beside it. */
-  async #met(mac: string, reached: Reached): Promise<TaskState['host_key']> {
-    const { database, machines, clock } = this.#needs;
-    return database.write(() => {
-      const record = machines.store.get(mac);
-      const before = this.store.hostKey(mac);
-      const { fingerprint, address } = reached;
-      const flashedAt = record?.lastFlashedAt ?? null;
-      if (before !== null && before.flashedAt === flashedAt)
-        return { fingerprint, expected: null, previous: null };
-      this.store.pin(mac, { flashedAt, fingerprint }, clock());
-      const other = before !== null && before.fingerprint !== fingerprint ? before.fingerprint : null;
-      const since = other === null ? '' : `; before this flash it was ${other}`;
-      machines.append(
-        mac,
-        { actor: 'system', address },
-        {
-          kind: 'machine.host_key.met',
-          summary: `${mac} has the host key ${fingerprint}${since}.`,
-          details: { fingerprint, previous: other },
-        },
-      );
-      return { fingerprint, expected: null, previous: other };
-    });
-  }
-
-  #stop(live: Live, because: string): void {
-    const stop: Stop = { kind: 'cancel', because };
-    live.controller.abort(stop);
-    this.#update(live, { doing: 'Is being cancelled.' });
-  }
-
-  #grown(live: Live, output: RunOutput | null): void {
-    if (output === null || live.telling) return;
-    const wait = live.told + tellEvery - performance.now();
-    if (wait > 0) {
-      // What came too soon after the last is told a little later: nothing else may come for hours.
-      live.telling = true;
-      setTimeout(() => {
-        live.telling = false;
-        if (live.state.stage !== 'ended') this.#grown(live, output);
-      }, wait).unref();
-      return;
-    }
-    live.told = performance.now();
-    live.state = { ...live.state, output_bytes: output.bytes, output_dropped: output.dropped };
-    this.#publish(live.state);
-  }
-
-  #update(live: Live, changes: Partial<TaskState>): void {
-    this.#change(live, changes).catch((error: unknown) =>
-      this.#needs.log.error('task', { run: live.state.id, problem: String(error) }),
-    );
-  }
-
-  /** Resolves when it is on the disk. */
-  #change(live: Live, changes: Partial<TaskState>): Promise<void> {
-    live.state = { ...live.state, ...changes };
-    this.#publish(live.state);
-    const kept = live.state;
-    return this.#needs.database.write(() => {
-      if (this.store.get(kept.id)?.status === 'running') this.store.save(kept);
-    });
-  }
-
-  #publish(state: TaskState): void {
-    this.#needs.hub.publish({ kind: 'job', key: `task ${state.mac}`, job: { kind: 'task', ...state } });
-  }
-
-  /** Inside a write: the run is over. */
-  #endInside(state: TaskState, found: ReturnType<typeof asFailure> | null, code: number | null): TaskState {
-    const { clock, database, machines } = this.#needs;
-    const status = found === null ? 'completed' : found.code === 'TASK_CANCELLED' ? 'cancelled' : 'failed';
-    const expected = found?.code === 'TASK_HOST_KEY_CHANGED' ? found.details : null;
-    const ended: TaskState = {
-      ...state,
-      status,
-      stage: 'ended',
-      doing: null,
-      finished_at: clock() / 1000,
-      error: found?.message ?? null,
-      code: found?.code ?? null,
-      advice: found?.advice ?? null,
-      returncode: found === null ? 0 : code,
-      steps: state.steps.map((step) => (step.status === 'running' ? { ...step, status: 'failed' } : step)),
-      ...(expected === null
-        ? {}
-        : {
-            host_key: {
-              fingerprint: String(expected.found),
-              expected: String(expected.expected),
-              previous: null,
-            },
-          }),
-    };
-    this.store.save(ended);
-    this.#tellInside(
-      ended,
-      system,
-      `The task ${state.task_ref} on ${state.mac} is ${status}${found ? `: ${found.message}` : '.'}`,
-    );
-    const record = machines.store.get(state.mac);
-    const newest = this.store.last(state.mac)?.id === state.id;
-    if (record !== null && newest) machines.store.put({ ...record, lastTaskStatus: status });
-    machines.tellOf(state.mac);
-    database.afterCommit(() => this.#publish(ended));
-    return ended;
-  }
-
-  #tellInside(state: TaskState, author: Author, summary: string): void {
-    const { task_ref, returncode, error, run_dir, id, trigger } = state;
-    const address = state.target_ip ?? author.address;
-    this.#needs.machines.append(
-      state.mac,
-      { ...author, address },
-      {
-        kind: `machine.task.${state.status}`,
-        summary: summary.slice(0, 1000),
-        details: { task_ref, returncode, error, run_dir, run: id, trigger },
-      },
-    );
-  }
-
-  #note(folder: string, message: string): void {
-    try {
-      writeFileSync(join(folder, 'error.txt'), `${message}\n`, { mode: 0o600 });
-    } catch (error) {
-      this.#needs.log.warn('task', { problem: String(error) });
-    }
-  }
 }
 
 /** Resolves when `work` does, or after `milliseconds`. */
@@ -590,16 +340,9 @@ async function within(milliseconds: number, work: Promise<unknown>): Promise<voi
   if (timer !== null) clearTimeout(timer);
 }
 
-/** A full disk is the appliance's own, and told as such. */
-function failureIn(error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
-  return code === 'ENOSPC' || code === 'EDQUOT'
-    ? failure('TASK_OUTPUT_LOST', { problem: messageOf(error) }, error)
-    : asFailure(error);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Nothing was done on the machine yet. */
+function waits({ stage }: TaskState): boolean {
+  return stage === 'waiting' || stage === 'queued';
 }
 
 function reachedIn(state: TaskState): string {

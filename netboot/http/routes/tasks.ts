@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  mostPutBytes,
   type TaskState,
   taskNamePattern,
   taskOperations,
@@ -11,10 +12,10 @@ import { failure } from '../../../shared/failure.ts';
 import { type TaskFault, taskSchema, usesOf } from '../../../shared/task/file.ts';
 import { quoted } from '../../images/name.ts';
 import { readTask } from '../../tasks/file.ts';
-import { loadKey, makeKey } from '../../tasks/key.ts';
+import type { LoadedKey } from '../../tasks/key.ts';
 import { wireFile } from '../../tasks/library.ts';
 import { outputName } from '../../tasks/output.ts';
-import { PutFiles } from '../../tasks/putfiles.ts';
+import { PutFiles, tooLargeFile } from '../../tasks/putfiles.ts';
 import { junitOf, reportOf } from '../../tasks/report.ts';
 import { Problem } from '../problem.ts';
 import { type Call, empty, handled, json, serve, text } from '../route.ts';
@@ -131,7 +132,9 @@ export const taskRoutes: Routes = (app, services) => {
   serve(app, services, taskOperations.putFiles, async () => json({ files: await files.list() }));
   serve(app, services, taskOperations.savePutFile, async (call) => {
     const { name = '' } = call.params;
-    const file = await files.save(name, call.request.raw);
+    const { raw } = call.request;
+    if (Number(raw.headers['content-length'] ?? 0) > mostPutBytes) throw tooLargeFile();
+    const file = await files.save(name, raw);
     await changedFile(call, 'task.file.uploaded', name, `The file ${name} for tasks was uploaded.`);
     return json(file);
   });
@@ -142,24 +145,14 @@ export const taskRoutes: Routes = (app, services) => {
     return empty();
   });
 
-  serve(app, services, taskOperations.key, async () => json(shown(await loadKey(config.taskKey))));
-  serve(app, services, taskOperations.makeKey, async (call) => {
-    const before = await loadKey(config.taskKey);
-    const key = await makeKey(config.taskKey, config.stateDir);
-    if (before === null)
-      await events.record({
-        kind: 'task.key.made',
-        subject: ['task', 'key'],
-        ...authorOf(call),
-        summary: `The key of the appliance was made: ${key.fingerprint}. Tasks are on.`,
-        details: { fingerprint: key.fingerprint },
-      });
-    return json(shown(key));
-  });
+  serve(app, services, taskOperations.key, async () => json(shown(await tasks.key())));
+  serve(app, services, taskOperations.makeKey, async (call) =>
+    json(shown(await tasks.makeKey(authorOf(call)))),
+  );
 };
 
 /** The public half only. */
-function shown(key: Awaited<ReturnType<typeof loadKey>>) {
+function shown(key: LoadedKey | null) {
   return key === null ? null : { public: key.public, fingerprint: key.fingerprint, path: key.path };
 }
 

@@ -5,7 +5,13 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import ssh2, { type Connection, type ExecInfo, type ServerChannel, type SFTPWrapper } from 'ssh2';
+import ssh2, {
+  type AuthContext,
+  type Connection,
+  type ExecInfo,
+  type ServerChannel,
+  type SFTPWrapper,
+} from 'ssh2';
 import type { TaskState } from '../../../shared/contract/task.ts';
 import type { Config } from '../../config/settings.ts';
 import { putMachine } from '../../machines/testing.ts';
@@ -23,6 +29,8 @@ const get = 'steps:\n- name: a\n  uses: core.get\n  with: {src: /etc/motd, dst: 
 const run = 'steps:\n- name: a\n  run: "true"\n';
 
 interface Manners {
+  /** In the place of letting everybody in. */
+  readonly login?: (attempt: AuthContext) => void;
   readonly exec?: (accept: () => ServerChannel, info: ExecInfo, client: Connection) => void;
   readonly sftp?: (accept: () => SFTPWrapper) => void;
 }
@@ -33,7 +41,7 @@ async function startServer(context: TestContext, manners: Manners): Promise<void
   const clients = new Set<Connection>();
   const server = new ssh2.Server({ hostKeys: [hostKey] }, (client) => {
     clients.add(client);
-    client.on('authentication', (attempt) => attempt.accept());
+    client.on('authentication', manners.login ?? ((attempt) => attempt.accept()));
     client.on('error', () => {});
     client.on('session', (accept) => {
       const session = accept();
@@ -113,6 +121,26 @@ inOwnSpace(import.meta.url, 'hostile machines, in a network of their own', () =>
     const state = await ended(bench, mac, 30);
     assert.equal(state.code, 'TASK_HOST_MISSING');
     assert.match(state.error ?? '', /does not say which system it is/);
+  });
+
+  test('a machine that asks for passwords, one way or the other, is told nothing', async (context) => {
+    const bench = await startBench(context, { taskLoginSeconds: 0 });
+    const methods: string[] = [];
+    await startServer(context, {
+      login: (attempt) => {
+        methods.push(attempt.method);
+        if (attempt.method === 'password' || attempt.method === 'keyboard-interactive') attempt.accept();
+        else attempt.reject(['password', 'keyboard-interactive']);
+      },
+    });
+    await startRun(bench, run);
+    const state = await ended(bench, mac);
+    assert.equal(state.code, 'TASK_LOGIN_REFUSED', state.error ?? '');
+    assert.ok(methods.includes('publickey'), methods.join(' '));
+    assert.deepEqual(
+      methods.filter((method) => method !== 'publickey' && method !== 'none'),
+      [],
+    );
   });
 
   test('an appliance that stops does not wait for a machine that never answers', async (context) => {

@@ -1,13 +1,13 @@
 /** Task files over HTTP: what is refused and where, versions, who may do what. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TaskFile, TaskState, Validation } from '../../../shared/contract/task.ts';
 import { putMachine } from '../../machines/testing.ts';
-import { temporaryDirectory } from '../../testing.ts';
+import { startTestAppliance, type TestAppliance, temporaryDirectory } from '../../testing.ts';
 import { type Bench, ended, saveTask, startBench } from './bench.ts';
 
 const one = 'doc: |\n  First line.\n  Second line.\nsteps:\n- name: a\n  run: echo 1\n';
@@ -187,6 +187,51 @@ test('who may look may not run, save, cancel or make the key; only who may all m
   assert.equal(await as(read, 'DELETE', `/machines/${mac}/host-key`), 403);
   assert.equal(await as(operate, 'POST', '/tasks/key'), 403);
   assert.equal(await as(operate, 'PUT', '/tasks/library/finish', text), 200);
+});
+
+test('a key that a command made, changed or took away is told by an event, once', async (context) => {
+  const stateDir = temporaryDirectory(context);
+  const run = (folder: string, ...args: string[]) => {
+    const program = join(import.meta.dirname, '..', '..', 'main.ts');
+    const all = [program, ...args, '--state-dir', folder];
+    const { status, stdout, stderr } = spawnSync(process.execPath, all, { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    return stdout.trim();
+  };
+  const fileIn = (folder: string) => join(folder, 'keys', 'id_ed25519');
+  const start = () => startTestAppliance(context, { stateDir });
+  const news = async (appliance: TestAppliance) => {
+    const { events } = (await (await appliance.askAdmin('/events?subject_kind=task')).json()) as {
+      events: { kind: string; actor: string; details: { fingerprint: string | null } }[];
+    };
+    return events.map(({ kind, actor, details }) => [kind, actor, details.fingerprint]).reverse();
+  };
+  const printOf = async (appliance: TestAppliance) =>
+    ((await (await appliance.askAdmin('/tasks/key')).json()) as { fingerprint: string } | null)
+      ?.fingerprint ?? null;
+  const line = run(stateDir, 'task', 'key', 'make');
+  assert.equal(run(stateDir, 'task', 'key'), line);
+  const first = await start();
+  const print = await printOf(first);
+  assert.ok(print);
+  assert.deepEqual(await news(first), [['task.key.found', 'system', print]]);
+  rmSync(fileIn(stateDir));
+  assert.equal(await printOf(first), null);
+  assert.notEqual(run(stateDir, 'task', 'key', 'make'), line);
+  const next = await printOf(first);
+  assert.ok(next !== null && next !== print);
+  await first.close();
+  const other = temporaryDirectory(context);
+  run(other, 'task', 'key', 'make');
+  writeFileSync(fileIn(stateDir), readFileSync(fileIn(other)));
+  const second = await start();
+  const last = await printOf(second);
+  assert.deepEqual(await news(second), [
+    ['task.key.found', 'system', print],
+    ['task.key.gone', 'system', null],
+    ['task.key.found', 'system', next],
+    ['task.key.changed', 'system', last],
+  ]);
 });
 
 test('bty-web task validate says each fault as FILE:LINE:COLUMN, with exit code 1', (context) => {

@@ -21,8 +21,9 @@ export interface SshdOptions {
   readonly bootId?: string;
   /** File that its `systemctl` writes to, instead of rebooting anything. */
   readonly reboots?: string;
-  /** More lines of sshd_config. */
+  /** More lines of sshd_config, and lines that win over what the others say (sshd_config(5): the first one counts). */
   readonly config?: readonly string[];
+  readonly wins?: readonly string[];
 }
 
 export interface Sshd {
@@ -59,6 +60,7 @@ export async function startSshd(context: TestContext, options: SshdOptions): Pro
   writeFileSync(commandLine, `${options.commandLine ?? 'root=/dev/vda1 quiet'}\n`);
   const config = join(folder, 'sshd_config');
   const lines = [
+    ...(options.wins ?? []),
     `Port ${port}`,
     `ListenAddress ${address}`,
     `HostKey ${hostKey}`,

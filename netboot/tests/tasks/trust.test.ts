@@ -33,6 +33,33 @@ inOwnSpace(import.meta.url, 'whom tasks trust, in a network of their own', () =>
     assert.match(readFileSync(join(state.run_dir, 'error.txt'), 'utf8'), /lets root not in/);
   });
 
+  test('a machine that offers a password instead is given none, and is told as one that lets nobody in', async (context) => {
+    const bench = await startBench(context);
+    await saveTask(bench, 'hello', hello);
+    await bind(bench, mac, address, 'hello');
+    const machine = await startSshd(context, {
+      address,
+      keys: [bench.key],
+      wins: [
+        'PasswordAuthentication yes',
+        'KbdInteractiveAuthentication yes',
+        'PubkeyAuthentication no',
+        'LogLevel DEBUG2',
+      ],
+    });
+    await bench.call('POST', `/machines/${mac}/task`);
+    const state = await ended(bench, mac);
+    assert.equal(state.code, 'TASK_LOGIN_REFUSED', state.error ?? '');
+    // The server tells of every question that it was asked (RFC 4252 section 5).
+    const asked = [...machine.log().matchAll(/userauth-request for user root .*method (\S+)/g)];
+    assert.ok(asked.length > 0, machine.log());
+    assert.deepEqual(
+      [...new Set(asked.map(([, method]) => method))].filter((method) => method !== 'none'),
+      ['publickey'],
+    );
+    assert.doesNotMatch(machine.log(), /Failed (password|keyboard-interactive)|Accepted/);
+  });
+
   test('a host key that changed since the flash is shown and not used, until it is accepted or the machine is flashed anew', async (context) => {
     const bench = await startBench(context);
     await saveTask(bench, 'hello', hello);
