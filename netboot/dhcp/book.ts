@@ -103,6 +103,21 @@ export class Book implements LeaseView {
     return this.byAddress.size;
   }
 
+  /** Leases in the order of their addresses, after the address `after`, `most` at most; what is only offered is none. */
+  page(after: Ipv4 | null, most: number): { readonly leases: readonly Lease[]; readonly all: number } {
+    const found: Ipv4[] = [];
+    let all = 0;
+    for (const { address, state } of this.byAddress.values()) {
+      if (state === 'offered') continue;
+      all++;
+      if (after === null || address > after) found.push(address);
+    }
+    const leases = [...Uint32Array.from(found).sort().subarray(0, most)].flatMap(
+      (address) => this.byAddress.get(address) ?? [],
+    );
+    return { leases, all };
+  }
+
   /** Writes `lease` down for its address. Returns the client's lease of another address, which thereby ended. */
   put(lease: Lease): Lease | null {
     const before = this.byAddress.get(lease.address);

@@ -205,6 +205,13 @@ export const DhcpExplanation = Type.Object({
 });
 export type DhcpExplanation = Static<typeof DhcpExplanation>;
 
+/** A page in place of everything: `after` is the last of the page before. */
+const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 }));
+const LeaseQuery = Type.Object({ limit, after: Type.Optional(Address) });
+const ReservationQuery = Type.Object({ limit, after: Type.Optional(Mac) });
+const paged =
+  'the header `Link` with `rel="next"` has the address of the next page, and `X-Total-Count` says how many there are in all.';
+
 const state = { 200: { sentence: 'How every interface is doing.', schema: Type.Array(DhcpState) } } as const;
 
 export const dhcpOperations = operations({
@@ -247,6 +254,8 @@ export const dhcpOperations = operations({
     path: '/dhcp/leases',
     access: 'read',
     summary: 'Every lease and reservation, in the form that import takes.',
+    description: `With \`limit\` one page of the leases in the order of their addresses, and no reservations; ${paged}`,
+    query: LeaseQuery,
     replies: { 200: { sentence: 'The book.', schema: DhcpBook } },
   },
   import: {
@@ -272,6 +281,8 @@ export const dhcpOperations = operations({
     path: '/dhcp/reservations',
     access: 'read',
     summary: 'Addresses that belong to one machine each.',
+    description: `With \`limit\` one page in the order of their MACs; ${paged}`,
+    query: ReservationQuery,
     replies: { 200: { sentence: 'The reservations.', schema: Type.Array(DhcpReservation) } },
   },
   reserve: {
