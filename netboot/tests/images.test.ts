@@ -5,7 +5,7 @@ import { appendFile, mkdir, readdir, rename, symlink, utimes, writeFile } from '
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { putMachine } from '../machines/testing.ts';
+import { getMachine, putMachine } from '../machines/testing.ts';
 import { noise, sha256, until } from '../testing/files.ts';
 import { bytesOf, kinds, listed, put, rootOf, value } from '../testing/images.ts';
 import { startTestAppliance } from '../testing.ts';
@@ -245,4 +245,25 @@ test('an image that a machine is bound to is deleted only by who insists', async
   assert.equal((await appliance.ask('/images/a.img')).status, 404);
   await value(put(appliance, '/images/b.img', noise(5000)));
   assert.equal((await appliance.askAdmin('/images/b.img', { method: 'DELETE' })).status, 204);
+});
+
+test('who replaces the image of a machine is not held up, and the event says whose bytes are gone', async (context) => {
+  const appliance = await startTestAppliance(context);
+  const [old, fresh] = [noise(10_000, 1), noise(10_000, 2)];
+  await value(put(appliance, '/images/a.img', old));
+  await putMachine(appliance, '02:00:00:00:00:01', { image_sha256: sha256(old) });
+  await value(put(appliance, '/images/a.img', old));
+  await value(put(appliance, '/images/a.img', fresh));
+  const uploads = appliance.services.events
+    .list({ limit: 20 })
+    .filter(({ kind }) => kind === 'image.uploaded');
+  const before = uploads.map(({ details }) => details?.before).reverse();
+  assert.deepEqual(before, [
+    null,
+    { size_bytes: old.length, sha256: sha256(old), machines: 0 },
+    { size_bytes: old.length, sha256: sha256(old), machines: 1 },
+  ]);
+  assert.match(uploads[0]?.summary ?? '', /1 machine is bound to the bytes that it had before/);
+  const { image_sha256 } = await getMachine(appliance, '02:00:00:00:00:01');
+  assert.equal(image_sha256, sha256(old), 'a machine keeps what it was given');
 });

@@ -240,13 +240,18 @@ async function receive(services: Services, call: Call): Promise<Answer> {
     throw error;
   }
   const { size, sha256, path } = received;
+  const was = before?.known?.sha256 ?? null;
+  // Scripts replace files by the contract; who bound the old bytes finds here why they are gone.
+  const bound = was === null || was === sha256 ? 0 : services.machines.store.count({ image_sha256: was });
   const details = {
     size_bytes: size,
     sha256,
-    before: before ? { size_bytes: before.state.size, sha256: before.known?.sha256 ?? null } : null,
+    before: before ? { size_bytes: before.state.size, sha256: was, machines: bound } : null,
   };
+  const machines = bound === 1 ? '1 machine is' : `${bound} machines are`;
+  const told = bound === 0 ? '' : ` ${machines} bound to the bytes that it had before.`;
   await events.record(
-    eventOf(call, 'image.uploaded', name, `${name} was uploaded (${size} bytes).`, details),
+    eventOf(call, 'image.uploaded', name, `${name} was uploaded (${size} bytes).${told}`, details),
   );
   const known = await images.library.received(name, received);
   if (known) {
