@@ -67,7 +67,7 @@ export interface ProgramOptions {
 }
 
 /** Milliseconds after which a program is taken for hung and killed. */
-const tooLong = 90_000;
+const tooLong = 300_000;
 
 /** A running `bty` whose standard output must be JSON lines only. */
 export class Program {

@@ -51,7 +51,7 @@ class Running {
         this.#news.resolve();
         this.#news = Promise.withResolvers();
       });
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 90_000);
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 300_000);
     this.ended = once(this.#child, 'close').then(([code]) => {
       clearTimeout(timer);
       this.#news.resolve();
@@ -156,17 +156,16 @@ test(
   setting(async ({ disk, size, appliance, start }) => {
     appliance.rate = 3 * MiB;
     appliance.plans = [appliance.flashPlan(size)];
+    const began = performance.now();
     assert.equal(await start().ended, 0);
+    const seconds = (performance.now() - began) / 1000;
     const progress = appliance.of('progress');
     const bodies = progress.map(({ body }) => body as Progress);
     assert.deepEqual([...new Set(bodies.map(({ step }) => step))].slice(0, 1), ['preparing']);
     assert.ok(bodies.some(({ step, bytes }) => step === 'writing' && bytes > 0));
     assert.ok(bodies.filter(({ step }) => step === 'writing').every((each) => each.disk?.path === disk.path));
-    for (const [index, { at }] of progress.entries()) {
-      const before = progress[index - 1];
-      if (before) assert.ok(at - before.at > 900, `${at - before.at} ms between two messages`);
-    }
-    assert.ok(progress.length >= 3);
+    // One that is late may come close before the next one, so that they are counted.
+    assert.ok(progress.length >= 3 && progress.length <= seconds + 1, `${progress.length} in ${seconds} s`);
   }),
 );
 
@@ -283,7 +282,7 @@ test(
   'a plan that is withdrawn stops the writing; the next plan is asked for',
   { skip },
   setting(async ({ disk, size, appliance, start }) => {
-    appliance.rate = MiB;
+    appliance.rate = MiB / 4;
     const next: Plan = { kind: 'exit', id: 'plan-2', title: null, after: 'reboot', reason: 'Disarmed.' };
     appliance.plans = [appliance.flashPlan(size), next];
     const agent = start();
