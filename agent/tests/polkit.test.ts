@@ -11,6 +11,7 @@ import type { JobWish } from '../../shared/helper/client.ts';
 import { helperAction, pkexecFailure } from '../../shared/helper/elevation.ts';
 import { noLoops } from '../disk/testing.ts';
 import { judgeRights, readStatuses } from '../helper/rights.ts';
+import { withFaucet } from './faucet.ts';
 import { allGone, listed, Peer, wish } from './helperpeer.ts';
 import { isOld, lacks, MiB, withOldDisk } from './look.ts';
 import { Agent, asker, denied, password, Stage, type User } from './polkitstage.ts';
@@ -194,31 +195,36 @@ test('an app that ends its pkexec takes the question back, and no helper starts'
 );
 
 test('what pkexec started has no more rights than the user, and nothing of their environment', { skip }, () =>
-  onStage(async (stage, _disk, wanted) => {
-    const asked = new App(stage, asker, {
-      ...wanted,
-      image: { kind: 'url', url: 'http://127.0.0.1:9/', sha256: null },
-    });
-    const agent = new Agent(stage, asker, await asked.pid());
-    await agent.ready();
-    asked.go();
-    await agent.asking();
-    agent.type(`${password}\n`);
-    await asked.peer.reply('hello');
-    const family = await descendantsOf(asked.peer.pid);
-    const parts = await Promise.all(
-      family.map(async ({ pid }) => {
-        const command = (await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')).split('\0');
-        return { pid, part: command[command.indexOf('helper') + 1] };
-      }),
-    );
-    const worker = parts.find(({ part }) => part === 'worker');
-    assert.ok(worker, JSON.stringify(parts));
-    assert.equal(judgeRights(await readStatuses(worker.pid), asker.uid), null);
-    assert.doesNotMatch(await readFile(`/proc/${worker.pid}/environ`, 'latin1'), /SECRET|PKEXEC/);
-    await asked.asked();
-    asked.go();
-    await asked.peer.ended;
-    agent.end();
-  }),
+  onStage((stage, _disk, wanted) =>
+    // It waits for its image as long as it is looked at.
+    withFaucet(content, 0, ({ url, open }) =>
+      hasNoMoreRights(stage, { ...wanted, image: { kind: 'url', url, sha256: null } }, open),
+    ),
+  ),
 );
+
+async function hasNoMoreRights(stage: Stage, wanted: JobWish, open: () => void): Promise<void> {
+  const asked = new App(stage, asker, wanted);
+  const agent = new Agent(stage, asker, await asked.pid());
+  await agent.ready();
+  asked.go();
+  await agent.asking();
+  agent.type(`${password}\n`);
+  await asked.peer.reply('hello');
+  const family = await descendantsOf(asked.peer.pid);
+  const parts = await Promise.all(
+    family.map(async ({ pid }) => {
+      const command = (await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '')).split('\0');
+      return { pid, part: command[command.indexOf('helper') + 1] };
+    }),
+  );
+  const worker = parts.find(({ part }) => part === 'worker');
+  assert.ok(worker, JSON.stringify(parts));
+  assert.equal(judgeRights(await readStatuses(worker.pid), asker.uid), null);
+  assert.doesNotMatch(await readFile(`/proc/${worker.pid}/environ`, 'latin1'), /SECRET|PKEXEC/);
+  open();
+  await asked.asked();
+  asked.go();
+  await asked.peer.ended;
+  agent.end();
+}

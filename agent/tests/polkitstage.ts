@@ -172,9 +172,9 @@ export class Stage {
   }
 }
 
-/** Resolves when `holds` does; rejects after half a minute. */
+/** Resolves when `holds` does; rejects after three minutes. */
 async function holding(holds: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 180_000;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error('what was waited for did not come about');
     await pause(50);
