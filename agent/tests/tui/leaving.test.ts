@@ -78,8 +78,8 @@ test(
   'SIGTERM in the middle of a flash cancels it: the disk looks blank, the server is told nothing, the terminal is whole',
   { skip: skip || noLoops },
   () =>
-    withOldDisk({ size: 16 * MiB }, async (disk) => {
-      const server = await SlowServer.start(16 * MiB);
+    withOldDisk({ size: 64 * MiB }, async (disk) => {
+      const server = await SlowServer.start(64 * MiB);
       try {
         const args = ['--allow-loop', '--server', server.address, '--mac', '52:54:00:00:00:09'];
         await Window.with({ args }, async (window) => {

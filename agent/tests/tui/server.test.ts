@@ -13,14 +13,15 @@ import { noTerminal, root, Window } from './window.ts';
 
 const skip = noTerminal || noLoops || lacks('sfdisk', 'fdisk');
 const mac = '52:54:00:00:00:09';
+const size = 64 * MiB;
 
 /** Runs `use` before a program that has the images of a slow server. */
 async function withServer(
   use: (window: Window, server: SlowServer, disk: string, backing: string) => Promise<void>,
 ): Promise<void> {
-  const server = await SlowServer.start(16 * MiB);
+  const server = await SlowServer.start(size);
   try {
-    await withOldDisk({ size: 16 * MiB }, (disk) =>
+    await withOldDisk({ size }, (disk) =>
       Window.with(
         { args: ['--allow-loop', '--server', server.address, '--mac', mac.toUpperCase()] },
         (window) => use(window, server, disk.path, disk.backing),
@@ -37,7 +38,7 @@ test(
   () =>
     withServer(async (window, server, disk, backing) => {
       await window.begin(/slow\.img/, disk);
-      const shown = await window.sees(/MB of 16\.8 MB, .*\/s, \d+:\d\d left/);
+      const shown = await window.sees(/MB of 67\.1 MB, .*\/s, \d+:\d\d left/);
       assert.match(shown, /DO NOT REMOVE THE DISK/);
       assert.match(shown, /limited by reading the image/);
       await window.press('v');
@@ -56,7 +57,7 @@ test(
 test('a flash that is cancelled is told nowhere, and its disk looks blank', { skip }, () =>
   withServer(async (window, server, disk, backing) => {
     await window.begin(/slow\.img/, disk);
-    await window.sees(/MB of 16\.8 MB/);
+    await window.sees(/MB of 67\.1 MB/);
     await window.press('c');
     await window.sees(/Cancel\?/);
     await window.press('n');

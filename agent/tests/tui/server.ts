@@ -6,12 +6,14 @@ import type { AddressInfo } from 'node:net';
 import { randomBytes } from '../../unpack/testing.ts';
 
 const piece = 256 * 1024;
+/** Bytes that come so fast that a test does not take long; what is left comes more slowly, and waits for the test. */
+const soon = 16 << 20;
 
 export class SlowServer {
   readonly image: Buffer;
   /** Paths that were posted to. */
   readonly told: string[] = [];
-  /** Milliseconds between pieces of the image. */
+  /** Milliseconds between the first pieces of the image. */
   pause = 60;
   /** `Authorization` of every question for the list. */
   readonly credentials: (string | undefined)[] = [];
@@ -71,7 +73,8 @@ export class SlowServer {
       this.#bytes = Math.max(this.#bytes, end);
       this.#news.resolve();
       this.#news = Promise.withResolvers();
-      if (this.pause > 0) await new Promise((resolve) => setTimeout(resolve, this.pause));
+      const wait = end <= soon ? this.pause : 10 * this.pause;
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     }
     response.end();
   }

@@ -46,10 +46,7 @@ test(
           );
           assert.match(review, /Unpacked {2,}8\.4 MB/);
           assert.ok(isOld(await readFile(disk.backing)), 'nothing was written by looking');
-          await window.until('it was begun', async () => {
-            await window.press('Enter');
-            return /Write it\?/.test(await window.screen()) ? null : true;
-          });
+          await window.confirm();
           await window.sees(/== Written and verified =+ 1 of 1 flashed/);
           const content = await readFile(disk.backing);
           assert.equal(Buffer.compare(content.subarray(0, image.length), image), 0);

@@ -18,7 +18,7 @@ export const noTerminal: string | false =
     : 'needs tmux and stty';
 
 /** Milliseconds within which something must come to the screen, also on a busy machine. */
-const patience = 40_000;
+const patience = 180_000;
 
 export interface WindowOptions {
   /** Words of `bty-tui`, unless `command` says something else. */
@@ -158,10 +158,22 @@ export class Window {
     await this.sees(/\[ Flash! \]/);
     await this.press('Enter');
     await this.sees(/== Write it\?/);
-    // A key that comes too soon is not taken, so it is pressed until it is.
+    await this.confirm();
+  }
+
+  /**
+   * Presses Enter until the question whether to write is answered. A key that comes too soon is not taken, and one that
+   * is pressed again too soon is for what comes after.
+   */
+  async confirm(): Promise<void> {
     await this.until('it was begun', async () => {
+      await pause(500);
       await this.press('Enter');
-      return /Write it\?/.test(await this.screen()) ? null : true;
+      for (let looks = 0; looks < 40; looks++) {
+        if (!/Write it\?/.test(await this.screen())) return true;
+        await pause(50);
+      }
+      return null;
     });
   }
 
