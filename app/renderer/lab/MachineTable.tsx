@@ -2,19 +2,17 @@
 // biome-ignore-all lint/a11y/useFocusableInteractive: what can be focused in a row is its link and its box
 
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { memo, type ReactNode, useCallback, useRef } from 'react';
+import { type MouseEvent, useCallback, useMemo, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link } from 'wouter';
+import { useLocation, useRouter } from 'wouter';
 import type { ImageEntry } from '../../../shared/contract/image.ts';
 import type { Machine } from '../../../shared/contract/machine.ts';
 import type { Column, MachineView } from '../../../shared/lab/machines.ts';
-import { shownText } from '../../../shared/lab/shown.ts';
 import { DownIcon } from '../icons.tsx';
 import { BulkBar } from './BulkBar.tsx';
 import { UpIcon } from './icons.tsx';
 import { imageName } from './images.ts';
-import { Phase } from './parts/Phase.tsx';
-import { Time } from './parts/Time.tsx';
+import { MachineRow, type RowSetting } from './MachineRow.tsx';
 import { useNarrow } from './useNarrow.ts';
 
 interface Props {
@@ -42,7 +40,9 @@ const heights = { wide: 44, narrow: 76 } as const;
 
 /** The machines in a table of which only what is seen exists, so that it may be long. */
 export function MachineTable({ rows, view, setView, images, selected, setSelected, selectable }: Props) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
+  const { base } = useRouter();
+  const [, navigate] = useLocation();
   const narrow = useNarrow();
   const scroller = useRef<HTMLDivElement>(null);
   const height = narrow ? heights.narrow : heights.wide;
@@ -51,7 +51,7 @@ export function MachineTable({ rows, view, setView, images, selected, setSelecte
     getScrollElement: () => scroller.current,
     estimateSize: () => height,
     getItemKey: (index) => rows[index]?.mac ?? index,
-    overscan: 4,
+    overscan: 2,
   });
   const latest = useRef(selected);
   latest.current = selected;
@@ -63,6 +63,17 @@ export function MachineTable({ rows, view, setView, images, selected, setSelecte
     },
     [setSelected],
   );
+  const setting = useMemo<RowSetting>(() => {
+    const open = (event: MouseEvent, mac: string) => {
+      const elsewhere =
+        event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.button !== 0;
+      if (elsewhere) return;
+      event.preventDefault();
+      navigate(`/machines/${mac}`);
+    };
+    const href = (mac: string) => `${base}/machines/${mac}`;
+    return { t, language: i18n.language, href, open, toggle: selectable ? toggle : null };
+  }, [t, i18n.language, base, navigate, selectable, toggle]);
   // Thousands of rows are not looked through in every frame of scrolling.
   const chosen = selected.size === 0 ? [] : rows.filter(({ mac }) => selected.has(mac));
   const allChosen = chosen.length > 0 && chosen.length === rows.length;
@@ -103,14 +114,14 @@ export function MachineTable({ rows, view, setView, images, selected, setSelecte
             {virtual.getVirtualItems().map(({ index, key, start }) => {
               const machine = rows[index];
               return machine === undefined ? null : (
-                <Row
+                <MachineRow
                   key={key}
                   machine={machine}
                   index={index}
                   start={start}
                   image={imageName(images, machine.image_sha256)}
                   selected={selected.has(machine.mac)}
-                  toggle={selectable ? toggle : null}
+                  setting={setting}
                 />
               );
             })}
@@ -145,81 +156,6 @@ function Head({ column, view, setView }: HeadProps) {
         {t(`lab.machines.${column}`)}
         {sorted ? view.descending ? <DownIcon size={14} /> : <UpIcon size={14} /> : null}
       </button>
-    </span>
-  );
-}
-
-interface RowProps {
-  readonly machine: Machine;
-  readonly index: number;
-  readonly start: number;
-  readonly image: string | null;
-  readonly selected: boolean;
-  readonly toggle: ((mac: string) => void) | null;
-}
-
-const Row = memo(function Row({ machine, index, start, image, selected, toggle }: RowProps) {
-  const { t } = useTranslation();
-  const { mac, hostname, state, boot_policy, last_seen_ip, last_seen_at, last_flashed_at, labels } = machine;
-  return (
-    <div
-      className={selected ? 'row row-selected' : 'row'}
-      role="row"
-      aria-rowindex={index + 2}
-      style={{ transform: `translateY(${start}px)` }}
-    >
-      {toggle === null ? null : (
-        <Cell name="check">
-          <input
-            type="checkbox"
-            aria-label={t('lab.machines.select', { mac })}
-            checked={selected}
-            onChange={() => toggle(mac)}
-          />
-        </Cell>
-      )}
-      <Cell name="mac">
-        <Link href={`/machines/${mac}`} className="link mono">
-          {mac}
-        </Link>
-      </Cell>
-      <Cell name="hostname">
-        <span className="cut">{hostname}</span>
-        {Object.entries(labels)
-          .slice(0, 2)
-          .map(([name, value]) => (
-            <span key={name} className="badge cut" title={value}>
-              {shownText(value === '' ? name : `${name}=${value}`)}
-            </span>
-          ))}
-      </Cell>
-      <Cell name="phase">
-        <Phase phase={state.phase} />
-        {state.bytes !== null && state.total !== null && state.total > 0 ? (
-          <span className="quiet">{Math.floor((100 * state.bytes) / state.total)}&nbsp;%</span>
-        ) : null}
-      </Cell>
-      <Cell name="image">
-        <span className={image === null ? 'quiet cut' : 'cut'} title={image ?? undefined}>
-          {image === null ? t('lab.machines.noImage') : shownText(image)}
-        </span>
-      </Cell>
-      <Cell name="policy">{t(`lab.policies.${boot_policy}`)}</Cell>
-      <Cell name="address">{last_seen_ip}</Cell>
-      <Cell name="seen">
-        <Time at={last_seen_at} style="short" />
-      </Cell>
-      <Cell name="flashed">
-        <Time at={last_flashed_at} style="short" />
-      </Cell>
-    </div>
-  );
-});
-
-function Cell({ name, children }: { readonly name: string; readonly children: ReactNode }) {
-  return (
-    <span className={`cell cell-${name}`} role="cell">
-      {children}
     </span>
   );
 }

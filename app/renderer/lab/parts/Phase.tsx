@@ -1,3 +1,4 @@
+import type { TFunction } from 'i18next';
 import { useTranslation } from 'react-i18next';
 import type { Phase as Name } from '../../../../shared/machine/life.ts';
 
@@ -20,6 +21,11 @@ const tones: Readonly<Record<Name, string>> = {
 /** Where a machine is in its life, in a word and a colour. */
 export function Phase({ phase }: { readonly phase: Name }) {
   const { t } = useTranslation();
+  return phaseMark(phase, t);
+}
+
+/** The same, for what is drawn too often for a component of its own. */
+export function phaseMark(phase: Name, t: TFunction) {
   return (
     <span className={`phase phase-${tones[phase]}`}>
       <span className="phase-dot" aria-hidden="true" />

@@ -29,13 +29,23 @@ interface Props {
 /** A moment in local time; its tooltip is exact. */
 export function Time({ at, style = 'full', otherwise }: Props) {
   const { t, i18n } = useTranslation();
-  if (at === null) return <span className="quiet">{otherwise ?? t('lab.common.never')}</span>;
+  return timeMark(at, style, otherwise ?? t('lab.common.never'), i18n.language);
+}
+
+/** The same, for what is drawn too often for a component of its own. */
+export function timeMark(
+  at: string | number | null,
+  style: keyof typeof styles,
+  otherwise: string,
+  language: string,
+) {
+  if (at === null) return <span className="quiet">{otherwise}</span>;
   const moment = new Date(at);
   if (Number.isNaN(moment.getTime())) return <span>{at}</span>;
   const exact = moment.toISOString();
   return (
     <time dateTime={exact} title={exact}>
-      {format(i18n.language, style).format(moment)}
+      {format(language, style).format(moment)}
     </time>
   );
 }
