@@ -34,7 +34,7 @@ export interface Running {
 /** Starts the command line as a person does; BTY_ variables of the machine stay outside. */
 export function start(args: readonly string[], surroundings: Surroundings = {}): Running {
   const { env = {}, stdin, stdout, input, preload } = surroundings;
-  const clean = Object.entries(process.env).filter(([name]) => !/^BTY_|^NODE_/.test(name));
+  const clean = Object.entries(process.env).filter(([name]) => !/^BTY_|^NODE_(?!COMPILE_CACHE$)/.test(name));
   const options = ['--disable-warning=ExperimentalWarning', ...(preload ? ['--import', preload] : [])];
   const child = spawn(process.execPath, [...options, program, ...args], {
     stdio: [stdin ?? (input ? 'pipe' : 'ignore'), stdout ?? 'pipe', 'pipe'],

@@ -68,6 +68,10 @@ export interface PeerOptions {
 /** Milliseconds after which a helper is taken for hung. */
 const tooLong = 300_000;
 
+/** Where Node.js keeps compiled modules, which only makes a start faster. */
+const { NODE_COMPILE_CACHE } = process.env;
+const compiled = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+
 /** A running helper that pkexec(1) would have started for the user `nobody`. */
 export class Peer {
   readonly child: ChildProcess;
@@ -85,7 +89,7 @@ export class Peer {
     const [program = '', ...words] = command ?? [process.execPath, entry, 'helper'];
     this.child = spawn(program, words, {
       stdio: ['pipe', 'pipe', 'pipe', ...(controls ? (['pipe', 'pipe'] as const) : [])],
-      env: environment ?? { PKEXEC_UID: `${nobody}`, PATH: '/usr/bin:/bin' },
+      env: environment ?? { PKEXEC_UID: `${nobody}`, PATH: '/usr/bin:/bin', ...compiled },
     });
     this.#conversation = wanted ? new Conversation(wanted) : undefined;
     this.child.stdin?.on('error', () => {});

@@ -18,6 +18,10 @@ function command(args: readonly string[]): readonly string[] {
   return ['--disable-warning=ExperimentalWarning', entry, ...args];
 }
 
+/** Where Node.js keeps compiled modules, which only makes a start faster. */
+const { NODE_COMPILE_CACHE } = process.env;
+const compiled = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+
 /** Starts `bty-web serve` on a port of the system's choice and waits until it listens. */
 export function startProgram(
   context: TestContext,
@@ -26,7 +30,7 @@ export function startProgram(
 ): Promise<Program> {
   const all = ['serve', '--web-host', '127.0.0.1', '--web-port', '0', '--log-level', 'error', ...args];
   const child = spawn(process.execPath, command(all), {
-    env: { PATH: process.env.PATH ?? '', ...environment },
+    env: { PATH: process.env.PATH ?? '', ...compiled, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   context.after(() => void child.kill('SIGKILL'));
@@ -75,7 +79,7 @@ export function runProgram(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
-  return run(process.execPath, command(args), { PATH: process.env.PATH, ...environment });
+  return run(process.execPath, command(args), { PATH: process.env.PATH, ...compiled, ...environment });
 }
 
 /** Runs `curl` with `args`, silently. */
