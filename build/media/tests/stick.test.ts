@@ -220,11 +220,13 @@ async function writesFromCatalog(
 /** Picks the first image and the only disk that can be written, and waits for the end. */
 async function flashByKeys(machine: PersonalMachine): Promise<void> {
   machine.type('\r');
-  await machine.shows(/is picked\. Now pick the disk/, 60);
+  await machine.shows(/is picked\. Now pick the disk/, patience);
+  // The list of a server may be there before that of the disks.
+  await machine.shows(/> +\/dev\/\S+ .*TARGET/, patience);
   machine.type('\r');
-  await machine.shows(/\[ Flash! \]/, 60);
+  await machine.shows(/\[ Flash! \]/, patience);
   machine.type('\r');
-  await machine.shows(/write now/, 90);
+  await machine.shows(/write now/, patience);
   // A review takes its key only after a moment, which is a long one on a busy host.
   for (let tries = 1; ; tries++) {
     machine.type('\r');

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { startTestAppliance, temporaryDirectory } from '../../../netboot/testing.ts';
@@ -50,6 +59,7 @@ test('one command makes everything, signs it, and an appliance takes its live fi
   timeout: 7_200_000,
 }, async (context) => {
   // Beside the release of this checkout: there is room for gigabytes.
+  mkdirSync(join(root, 'dist'), { recursive: true });
   const folder = mkdtempSync(join(root, 'dist', '.whole-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const { key, secret, file } = newKey(temporaryDirectory(context));
