@@ -20,6 +20,7 @@ import { type DiskIdentity, identify } from '../disk/identity.ts';
 import { openDisk } from '../disk/open.ts';
 import { sendDescriptor } from '../system/privilege.ts';
 import { version } from '../version.ts';
+import { keepUnmounted } from './automount.ts';
 import { type Checked, checkDisk, checkTwice, Refusals } from './check.ts';
 import { type Handed, type ToWorker, verbs } from './inner.ts';
 import { unmount } from './unmount.ts';
@@ -274,7 +275,9 @@ export class Keeper {
     const target = spec.path;
     this.#say({ kind: 'step', step: 'opening', target });
     try {
-      return { disk: await openDisk(spec, { signal, patience: 5000 }), identity };
+      const disk = await openDisk(spec, { signal, patience: 5000 });
+      await keepUnmounted(identity.diskseq);
+      return { disk, identity };
     } catch (error) {
       throw signal.aborted ? error : new Refusals([{ target, failure: asFailure(error) }]);
     }

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync } from 'node:fs';
-import { chmod, chown, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { JobWish } from '../../shared/helper/client.ts';
+import { identify } from '../disk/identity.ts';
 import { type LoopDisk, noLoops, run } from '../disk/testing.ts';
 import { judgeRights, readStatuses } from '../helper/rights.ts';
 import { withFaucet } from './faucet.ts';
@@ -217,6 +218,23 @@ test('a mounted disk is refused, or unmounted first where the job says so', { sk
     assert.ok(done.replies.some((each) => each.kind === 'step' && each.step === 'unmounting'));
     await holdsImage(disk);
   }),
+);
+
+test(
+  'where udev runs, desktops are told not to mount the disk that was written, and no other',
+  { skip },
+  () =>
+    onDisk(async (disk) => {
+      const [at, to] = [join(disk.folder, 'run'), '/run'];
+      await mkdir(join(at, 'udev'), { recursive: true });
+      const script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
+      const own = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', at, to];
+      const command = [...own, process.execPath, entry, 'helper'];
+      const done = await ended(wish(path, [listed(disk.path)]), { command });
+      assert.equal(done.outcome, 'done', done.told());
+      const { diskseq } = await identify(disk.path);
+      assert.deepEqual(await readdir(join(at, 'bty', 'written')), [String(diskseq)]);
+    }),
 );
 
 test('the disk that holds the image is refused and stays mounted', { skip }, () =>

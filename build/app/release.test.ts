@@ -54,6 +54,7 @@ test('a release has its fuses blown, and its .deb holds everything where the pol
   assert.equal(execFileSync(join(tree, 'usr/bin/bty-web'), { encoding: 'utf8' }), 'packed\n');
   const ports = readFileSync(join(tree, 'usr/share/polkit-1/actions/org.bty.appliance.policy'), 'utf8');
   assert.ok(ports.includes(`>${applianceProgram}<`), 'the other policy names the packed appliance');
+  assert.match(readFileSync(join(tree, 'usr/lib/udev/rules.d/70-bty.rules'), 'utf8'), /UDISKS_AUTO/);
   const sandbox = statSync(join(tree, 'opt/bty/chrome-sandbox'));
   assert.equal(sandbox.mode & 0o7777, 0o4755);
   assert.ok(lstatSync(join(tree, 'usr/bin/bty')).isSymbolicLink());

@@ -60,6 +60,7 @@ const tools: Readonly<Record<string, string>> = {
   skopeo: 'skopeo',
   minisign: 'minisign',
   sshd: 'openssh-server',
+  udevadm: 'udev',
   chromium: 'chromium',
 };
 const others: readonly { readonly file: string; readonly debian: string }[] = [
