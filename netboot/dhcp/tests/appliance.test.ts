@@ -54,7 +54,7 @@ async function ask(net: Lab, space: string, requests: readonly unknown[]): Promi
 }
 
 async function leaseOn(net: Lab, space: string): Promise<string | null> {
-  const flags = ['udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '6', '-T', '2', '-s', '/bin/true'];
+  const flags = ['udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '30', '-T', '2', '-s', '/bin/true'];
   const { text } = await net.run(space, 'busybox', flags);
   return /lease of ([0-9.]+) obtained/.exec(text)?.[1] ?? null;
 }

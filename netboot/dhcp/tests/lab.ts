@@ -118,7 +118,7 @@ export class Lab {
 }
 
 /** Milliseconds that a line is waited for. */
-const patience = 30_000;
+const patience = 180_000;
 
 function watch(child: ChildProcess): Running {
   const lines: string[] = [];
