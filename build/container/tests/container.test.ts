@@ -10,10 +10,11 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { Lab, lacks } from '../../../netboot/dhcp/tests/lab.ts';
 import { version } from '../../release/version.ts';
+import { freePort } from '../../test/port.ts';
 import { packImage } from '../archive.ts';
 import { user } from '../filesystem.ts';
 import { type Built, buildImage, settings } from '../image.ts';
-import { Container, freePort, makeBundle, noContainer, type Spec } from './runc.ts';
+import { Container, makeBundle, noContainer, type Spec, unpackImage } from './runc.ts';
 
 const run = promisify(execFile);
 const skip = noContainer;
@@ -21,11 +22,14 @@ const skip = noContainer;
 const work = mkdtempSync(join(tmpdir(), 'bty-image-'));
 const layout = join(work, 'layout');
 let built: Built;
+let unpacked: string;
 before(
   async () => {
-    if (!skip) built = await buildImage(layout, 'x64');
+    if (skip) return;
+    built = await buildImage(layout, 'x64');
+    unpacked = await unpackImage(layout, join(work, 'unpacked'));
   },
-  { timeout: 300_000 },
+  { timeout: 1_800_000 },
 );
 after(() => rmSync(work, { recursive: true, force: true }));
 
@@ -42,8 +46,12 @@ interface Service {
 const beside = (name: string) => readFileSync(join(import.meta.dirname, '..', name), 'utf8');
 const { services } = parse(beside('compose.yaml')) as { services: Readonly<Record<string, Service>> };
 
-const bundleOf = (name: string, volume: string, environment: readonly string[]): Promise<string> =>
-  makeBundle(layout, join(work, name), volume, { environment });
+const bundleOf = (
+  name: string,
+  volume: string,
+  environment: readonly string[],
+  image = unpacked,
+): Promise<string> => makeBundle(image, join(work, name), volume, { environment });
 
 test('the image is small, unprivileged, and of the form that other tools expect', { skip }, async () => {
   const { stdout } = await run('skopeo', ['inspect', '--config', `oci:${layout}:${version}`]);
@@ -66,7 +74,7 @@ test('the image is small, unprivileged, and of the form that other tools expect'
 
 test('the container serves its catalog, and survives being killed and an upgrade with its volume', {
   skip,
-  timeout: 240_000,
+  timeout: 1_800_000,
 }, async (context) => {
   const volume = join(work, 'volume');
   await mkdir(volume, { mode: 0o750 });
@@ -110,7 +118,8 @@ test('the container serves its catalog, and survives being killed and an upgrade
   await first.stop('KILL');
 
   // The same volume under an image that was unpacked anew: what an upgrade is.
-  const second = new Container(name('second'), await bundleOf('second', volume, given));
+  const anew = await unpackImage(layout, join(work, 'anew'));
+  const second = new Container(name('second'), await bundleOf('second', volume, given, anew));
   context.after(() => second.stop('KILL'));
   await second.healthy(port);
   const listed = await (await fetch(`${url}/images`, { headers: { cookie } })).text();
@@ -125,7 +134,10 @@ test('the container serves its catalog, and survives being killed and an upgrade
   assert.deepEqual(readdirSync(join(volume, 'images')).includes('a.img'), true);
 });
 
-test('a volume of somebody else is refused with what to do', { skip, timeout: 120_000 }, async (context) => {
+test('a volume of somebody else is refused with what to do', {
+  skip,
+  timeout: 1_800_000,
+}, async (context) => {
   const volume = join(work, 'foreign');
   await mkdir(volume, { mode: 0o755 });
   const port = await freePort();
@@ -163,7 +175,7 @@ test('Compose and Quadlet run the image as it says itself that it wants to be ru
 
 test('with the network and the rights of "bty-boot" it leases addresses and gives out boot files, as a user without', {
   skip: skip || lacks('busybox', 'curl'),
-  timeout: 180_000,
+  timeout: 1_800_000,
 }, async (context) => {
   const net = await Lab.make();
   context.after(() => net.close());
@@ -176,14 +188,14 @@ test('with the network and the rights of "bty-boot" it leases addresses and give
   // No other server leases addresses here.
   const words = command.map((word) => (word === 'proxy' ? 'full' : word));
   const network = `/run/netns/${here}`;
-  const bundle = await makeBundle(layout, join(work, 'boot'), volume, {
+  const bundle = await makeBundle(unpacked, join(work, 'boot'), volume, {
     ...{ environment: [], words, rights, network },
   });
   const container = new Container(`bty-${process.pid}-boot`, bundle);
   context.after(() => container.stop('KILL'));
   const asked = ['-sf', '--max-time', '5', 'http://10.77.0.1:8080/healthz'];
   await container.healthy(async () => (await net.run(there, 'curl', asked)).code === 0);
-  const client = ['udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '15', '-T', '2', '-s', '/bin/true'];
+  const client = ['udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '60', '-T', '2', '-s', '/bin/true'];
   const pxe = ['-V', 'PXEClient:Arch:00000:UNDI:002001', '-x', '93:0000'];
   const { text } = await net.run(there, 'busybox', [...client, ...pxe]);
   assert.match(text, /lease of 10\.77\.0\.\d+ obtained from 10\.77\.0\.1/, `${text}${container.said}`);

@@ -9,9 +9,10 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { withArm64 } from '../../media/emulate.ts';
 import { missingTools } from '../../media/tools.ts';
+import { freePort } from '../../test/port.ts';
 import { user } from '../filesystem.ts';
 import { buildImage } from '../image.ts';
-import { Container, freePort, makeBundle, noContainer } from './runc.ts';
+import { Container, makeBundle, noContainer, unpackImage } from './runc.ts';
 
 const run = promisify(execFile);
 const long = process.env.BTY_MEDIA === 'all' ? false : 'npm run test:media does it';
@@ -29,11 +30,16 @@ test('the image for arm64 serves on a processor that is imitated', {
   await buildImage(layout, 'arm64');
   const port = await freePort();
   const environment = [`BTY_WEB_PORT=${port}`, 'BTY_WEB_HOST=127.0.0.1', 'QEMU_CPU=cortex-a72'];
-  const bundle = await makeBundle(layout, join(work, 'bundle'), volume, { environment });
+  const bundle = await makeBundle(
+    await unpackImage(layout, join(work, 'unpacked')),
+    join(work, 'bundle'),
+    volume,
+    { environment },
+  );
   await withArm64(async () => {
     const container = new Container(`bty-${process.pid}-arm64`, bundle);
     try {
-      await container.healthy(port, 300);
+      await container.healthy(port, 600);
     } finally {
       await container.stop('KILL');
     }

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -38,7 +37,7 @@ export interface Spec {
 }
 
 const isWell = (port: number): Promise<boolean> =>
-  fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(10_000) }).then(
+  fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(30_000) }).then(
     ({ ok }) => ok,
     () => false,
   );
@@ -63,7 +62,7 @@ export class Container {
    * Resolves when it answers; rejects when it ends before, or has not after `seconds`. It is asked at a port of this
    * machine's loopback, or by `ask`.
    */
-  async healthy(ask: number | (() => Promise<boolean>), seconds = 60): Promise<void> {
+  async healthy(ask: number | (() => Promise<boolean>), seconds = 240): Promise<void> {
     const ended = once(this.#child, 'exit').then(() => assert.fail(`it ended: ${this.said}`));
     const asked = (async () => {
       const until = performance.now() + seconds * 1000;
@@ -101,14 +100,6 @@ export class Container {
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : assert.fail();
-}
-
 /** What is settled when a container is started, as options of Compose or Podman. */
 export interface Settled {
   readonly environment: readonly string[];
@@ -120,16 +111,20 @@ export interface Settled {
   readonly network?: string;
 }
 
-/** Unpacks the image of `layout` by umoci to `bundle`, and settles how it is run with `volume`. */
+/** Unpacks the image of `layout` by umoci into the folder `to`. */
+export async function unpackImage(layout: string, to: string): Promise<string> {
+  await run('umoci', ['unpack', '--image', `${layout}:${version}`, to]);
+  return to;
+}
+
+/** Makes the folder `bundle`, which runs the `unpacked` image with `volume`. Bundles may share an image: none writes to it. */
 export async function makeBundle(
-  layout: string,
+  unpacked: string,
   bundle: string,
   volume: string,
   { environment, words, rights, network }: Settled,
 ): Promise<string> {
-  await run('umoci', ['unpack', '--image', `${layout}:${version}`, bundle]);
-  const file = join(bundle, 'config.json');
-  const spec = JSON.parse(readFileSync(file, 'utf8')) as Spec;
+  const spec = JSON.parse(readFileSync(join(unpacked, 'config.json'), 'utf8')) as Spec;
   const own = (rights ?? []).map((name) => `CAP_${name}`);
   const capabilities = { bounding: own, effective: own, permitted: own, inheritable: [], ambient: [] };
   const { args } = spec.process;
@@ -142,7 +137,7 @@ export async function makeBundle(
     capabilities,
     env: [...spec.process.env, ...environment],
   };
-  spec.root.readonly = true;
+  spec.root = { path: join(unpacked, 'rootfs'), readonly: true };
   const mounts = spec.mounts.filter(
     ({ destination, type }) => destination !== '/var/lib/bty' && type !== 'cgroup',
   );
@@ -157,6 +152,7 @@ export async function makeBundle(
     ...spec.linux,
     namespaces: network === undefined ? namespaces : [...namespaces, { type: 'network', path: network }],
   };
-  writeFileSync(file, JSON.stringify(spec));
+  mkdirSync(bundle);
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
   return bundle;
 }
