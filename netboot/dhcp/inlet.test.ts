@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { datagramSocket } from '../system/native.ts';
 import { until } from '../testing/files.ts';
 import { formatAddress } from './address.ts';
-import { hear, mostInTurn } from './inlet.ts';
+import { hear, mostInTurn, Turn } from './inlet.ts';
 import { adopt } from './link.ts';
 
 const linux = process.platform === 'linux' ? false : 'needs Linux';
@@ -38,6 +38,7 @@ test('what waits at a socket is read in few turns, in order and whole, and a flo
   const numbers: number[] = [];
   const senders = new Set<string>();
   let turn = 0;
+  const full: boolean[] = [];
   hear(
     socket,
     descriptor,
@@ -52,6 +53,7 @@ test('what waits at a socket is read in few turns, in order and whole, and a flo
       numbers.push(number);
       senders.add(`${formatAddress(from.address)}:${from.port}`);
     },
+    new Turn((one) => full.push(one)),
   );
   // Nothing is read while the other program runs.
   const port = execFileSync(process.execPath, ['-e', sender, String(socket.address().port), String(many)]);
@@ -67,6 +69,11 @@ test('what waits at a socket is read in few turns, in order and whole, and a flo
     `${turns}`,
   );
   assert.ok(turns.length <= 3, `${turns}`);
+  await until('the last turn is told', () => full.length === turns.length);
+  assert.deepEqual(
+    full,
+    turns.map((count) => count >= mostInTurn),
+  );
 });
 
 test('nothing is read any more once it is closed in the middle', { skip: linux }, async (context) => {

@@ -2,10 +2,17 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { failure } from '../../shared/failure.ts';
 import { holderOf } from '../system/holder.ts';
-import { closeDescriptor, datagramSocket, isSystemError, setShared } from '../system/native.ts';
+import {
+  closeDescriptor,
+  DatagramWriter,
+  datagramSocket,
+  isSystemError,
+  setShared,
+} from '../system/native.ts';
 import { formatAddress, type Ipv4 } from './address.ts';
-import { hear } from './inlet.ts';
+import { hear, type Take, Turn } from './inlet.ts';
 import { addressBytes } from './option.ts';
+import { Resend } from './resend.ts';
 
 export type ServerPort = 67 | 4011;
 
@@ -24,6 +31,8 @@ export interface LinkOptions {
   /** Sockets that systemd opened, by `dhcp-<interface>` and `proxy-<interface>`. */
   readonly handed: ReadonlyMap<string, readonly number[]>;
   readonly receive: (received: Received) => void;
+  /** After each turn of the event loop in which something came: whether more may wait than was read. */
+  readonly turned?: (full: boolean) => void;
   readonly complain: (problem: string) => void;
 }
 
@@ -31,6 +40,7 @@ interface Door {
   readonly port: number;
   readonly address: Ipv4 | null;
   readonly socket: Socket;
+  readonly writer: DatagramWriter;
 }
 
 /**
@@ -39,9 +49,6 @@ interface Door {
  * are lost instead.
  */
 const receiveBuffer = 2 << 20;
-/** Milliseconds until a reply that the kernel had no room for is sent again, and how many wait at once. */
-const againAfter = [50, 250, 1000];
-const mostRepeating = 2048;
 const noLookup = (
   host: string,
   _options: unknown,
@@ -80,12 +87,14 @@ async function explained(error: unknown, device: string, port: number): Promise<
 export class Link {
   readonly options: LinkOptions;
   private readonly doors: Door[] = [];
+  private readonly turn: Turn;
   private prober: Socket | null = null;
   private closed = false;
-  private repeating = 0;
+  private readonly resend = new Resend();
 
   private constructor(options: LinkOptions) {
     this.options = options;
+    this.turn = new Turn(options.turned);
   }
 
   /** Opens every socket or none. Fails with PORT_TAKEN or PORT_NOT_ALLOWED. */
@@ -149,12 +158,11 @@ export class Link {
     const socket = await adopt(descriptor);
     // One that was handed over may lack it (socket(7) SO_BROADCAST).
     socket.setBroadcast(true);
-    this.doors.push({ port, address: address ?? null, socket });
+    this.doors.push({ port, address: address ?? null, socket, writer: new DatagramWriter(descriptor) });
     socket.on('error', (error) => this.options.complain(error.message));
     const isOpen = () => !this.closed;
-    hear(socket, descriptor, isOpen, (bytes, from) => {
-      this.options.receive({ port, bytes, from, to: address });
-    });
+    const take: Take = (bytes, from) => this.options.receive({ port, bytes, from, to: address });
+    hear(socket, descriptor, isOpen, take, this.turn);
   }
 
   private first(port: number): Door | undefined {
@@ -165,39 +173,24 @@ export class Link {
   send(port: number, from: Ipv4, bytes: Uint8Array, to: { address: Ipv4; port: number }): void {
     if (this.closed) return;
     const door = this.doors.find((one) => one.port === port && one.address === from) ?? this.first(port);
-    if (door) this.deliver(door.socket, bytes, to, 0);
-  }
-
-  /**
-   * When more machines are here than the kernel keeps neighbours (arp(7) gc_thresh3), it refuses even to send
-   * broadcasts, until it has forgotten some of them: within seconds.
-   */
-  private deliver(
-    socket: Socket,
-    bytes: Uint8Array,
-    to: { readonly address: Ipv4; readonly port: number },
-    tries: number,
-  ): void {
-    const host = formatAddress(to.address);
-    socket.send(bytes, to.port, host, (error) => {
-      if (!error || this.closed) return;
-      const isFull = isSystemError(error, 'ENOBUFS');
-      const wait = isFull && this.repeating < mostRepeating ? againAfter[tries] : undefined;
-      if (wait === undefined) {
-        const cause = isFull ? 'the kernel keeps no more neighbours; see bty-web doctor' : error.message;
-        this.options.complain(`${host}:${to.port} is not reached: ${cause}`);
-        return;
-      }
-      this.repeating++;
-      setTimeout(() => {
-        this.repeating--;
-        if (!this.closed) this.deliver(socket, bytes, to, tries + 1);
-      }, wait).unref();
-    });
+    if (door === undefined) return;
+    this.resend.send(
+      (done) => {
+        const error = door.writer.send(bytes, to.address, to.port);
+        // What has to wait for its turn waits in Node.js.
+        if (isSystemError(error, 'EAGAIN')) door.socket.send(bytes, to.port, formatAddress(to.address), done);
+        else done(error);
+      },
+      (error, full) => {
+        const cause = full ? 'the kernel keeps no more neighbours; see bty-web doctor' : error.message;
+        this.options.complain(`${formatAddress(to.address)}:${to.port} is not reached: ${cause}`);
+      },
+    );
   }
 
   close(): void {
     this.closed = true;
+    this.resend.close();
     for (const { socket } of this.doors.splice(0)) socket.close();
     this.prober?.close();
     this.prober = null;

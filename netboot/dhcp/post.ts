@@ -5,7 +5,6 @@ import { formatAddress, holds, type Ipv4 } from './address.ts';
 import { hardwareKeyOf, macOf } from './client.ts';
 import { Conflicts, conflictText } from './conflict.ts';
 import { quarantine } from './full.ts';
-import { mostInTurn } from './inlet.ts';
 import type { Lease } from './lease.ts';
 import { LeftOut } from './leftout.ts';
 import { Link, type Received } from './link.ts';
@@ -72,7 +71,6 @@ export class Post {
   private lastForeign: string | null = null;
   /** Numbers of our own DISCOVERs, which come back to us. */
   private readonly ownSearches: number[] = [];
-  private readInTurn = 0;
   private fullSince: number | null = null;
   private overloaded = false;
   private shed = 0;
@@ -105,6 +103,7 @@ export class Post {
       ports: [67, 4011],
       handed: options.handed,
       receive: (received) => this.receive(received),
+      turned: (full) => this.turned(full),
       complain: (text) => this.tell('trouble', text),
     });
     this.restocker = setInterval(() => this.restock(), 2000).unref();
@@ -183,7 +182,6 @@ export class Post {
    * turns for some time means that more wait than were read.
    */
   private sheds(packet: Packet): boolean {
-    if (this.readInTurn++ === 0) setImmediate(() => this.endTurn());
     if (!this.overloaded) return false;
     if (byteIn(packet.options, Option.messageType) !== MessageType.discover) return false;
     const hardware = hardwareKeyOf(packet);
@@ -193,10 +191,8 @@ export class Post {
     return true;
   }
 
-  private endTurn(): void {
-    const isFull = this.readInTurn >= mostInTurn;
-    this.readInTurn = 0;
-    if (isFull) {
+  private turned(full: boolean): void {
+    if (full) {
       this.fullSince ??= performance.now();
       this.overloaded = performance.now() - this.fullSince > longestBurst;
     } else {
