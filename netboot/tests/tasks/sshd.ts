@@ -100,7 +100,7 @@ export async function startSshd(context: TestContext, options: SshdOptions): Pro
   });
   const stop = () => ended(child);
   context.after(stop);
-  await until(`sshd answers on ${address}`, () => answers(address, () => log), 10_000);
+  await until(`sshd answers on ${address}`, () => answers(address, () => log));
   const shown = execFileSync('ssh-keygen', ['-l', '-f', `${hostKey}.pub`], { encoding: 'utf8' });
   const freeze = () => {
     for (const pid of processesIn(child.pid ?? 0)) process.kill(pid, 'SIGSTOP');

@@ -89,12 +89,7 @@ inOwnSpace(import.meta.url, 'whom tasks trust, in a network of their own', () =>
     // A new flash brings a new system, and a new key.
     await flash(bench, mac);
     const third = await startSshd(context, { address, keys: [bench.key] });
-    const anew = await reaches(
-      bench,
-      mac,
-      ({ trigger, stage }) => trigger === 'flash' && stage === 'ended',
-      60,
-    );
+    const anew = await reaches(bench, mac, ({ trigger, stage }) => trigger === 'flash' && stage === 'ended');
     assert.equal(anew.status, 'completed', anew.error ?? '');
     assert.deepEqual(anew.host_key, {
       fingerprint: third.fingerprint,
@@ -121,7 +116,7 @@ inOwnSpace(import.meta.url, 'whom tasks trust, in a network of their own', () =>
   });
 
   test('what answers as a live system, or has been up since before the flash, is not the machine', async (context) => {
-    const bench = await startBench(context, { taskWaitSeconds: 4 });
+    const bench = await startBench(context, { taskWaitSeconds: 8 });
     await saveTask(bench, 'hello', hello);
     await bind(bench, mac, address, 'hello');
     const live = await startSshd(context, {
@@ -137,7 +132,7 @@ inOwnSpace(import.meta.url, 'whom tasks trust, in a network of their own', () =>
     await startSshd(context, { address, keys: [bench.key], uptime: 5000 });
     await bench.call('PATCH', `/machines/${mac}`, { boot_policy: 'flash-once' });
     await flash(bench, mac);
-    const asOld = await reaches(bench, mac, ({ id, stage }) => id > asLive.id && stage === 'ended', 30);
+    const asOld = await reaches(bench, mac, ({ id, stage }) => id > asLive.id && stage === 'ended');
     assert.match(asOld.error ?? '', /has been up for 50\d\d s, longer than since the flash/);
     assert.equal(wrote(await outputOf(bench, asOld.id), 'stdout'), '');
     // By hand an operator may mean a system that runs for long.
