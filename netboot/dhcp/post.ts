@@ -2,7 +2,7 @@
 import type { DhcpState } from '../../shared/contract/dhcp.ts';
 import type { Witness } from '../story/step.ts';
 import { formatAddress, holds, type Ipv4 } from './address.ts';
-import { hardwareKeyOf, macOf } from './client.ts';
+import { type Client, hardwareKeyOf, macOf } from './client.ts';
 import { Conflicts, conflictText } from './conflict.ts';
 import { quarantine } from './full.ts';
 import type { Lease } from './lease.ts';
@@ -220,7 +220,7 @@ export class Post {
     if (isNew && this.options.store.backlog > mostWaiting) return;
     const send = () => {
       this.witness(packet, decision, situation, received);
-      if (reply) this.send(reply, received.port, decision.client.mac);
+      if (reply) this.send(reply, received.port, decision.client);
     };
     if (reply === null || probe === null) this.apply(decision, send);
     else {
@@ -306,7 +306,7 @@ export class Post {
     const text = `${formatAddress(address)} is offered without asking who uses it: too many machines came at once`;
     const reasons = [{ rule: 'unprobed', text }, ...decision.reasons];
     this.witness(packet, { ...decision, reasons }, situation, received);
-    this.send(reply, received.port, decision.client.mac);
+    this.send(reply, received.port, decision.client);
   }
 
   private conflict(address: Ipv4, mac: string, packet: Packet, received: Received, tries: number): void {
@@ -347,7 +347,7 @@ export class Post {
     this.conflicts.ahead(unknown).then(done, done);
   }
 
-  private send(reply: Reply, port: number, mac: string | null): void {
+  private send(reply: Reply, port: number, { mac, kind }: Client): void {
     this.answered++;
     const { bytes, dropped } = encode(reply.packet, reply);
     if (dropped.length > 0) {
@@ -358,6 +358,7 @@ export class Post {
     const { witness, clock } = this.options;
     witness.datagram({
       at: clock(),
+      plain: kind === 'plain',
       mac,
       address: reply.packet.yiaddr === 0 ? null : formatAddress(reply.packet.yiaddr),
       from: { address: formatAddress(reply.from), port },
@@ -368,10 +369,11 @@ export class Post {
 
   private witness(packet: Packet, decision: Decision, situation: Situation, received: Received): void {
     const { witness } = this.options;
-    const { mac } = decision.client;
+    const { mac, kind } = decision.client;
     const address = packet.ciaddr === 0 ? null : formatAddress(packet.ciaddr);
     witness.datagram({
       at: situation.now,
+      plain: kind === 'plain',
       mac,
       address,
       from: { address: formatAddress(received.from.address), port: received.from.port },

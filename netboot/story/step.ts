@@ -192,6 +192,8 @@ export interface Endpoint {
 /** A UDP datagram as it was received or sent, for the boot's capture file. The payload is not changed afterwards. */
 export interface Datagram extends Who {
   readonly at: number;
+  /** It is known to be of a system that wants an address and no boot: no boot begins with it. */
+  readonly plain?: boolean;
   readonly from: Endpoint;
   readonly to: Endpoint;
   readonly payload: Uint8Array;

@@ -96,6 +96,43 @@ test('a fetched script and a stranger with random addresses leave their boots, w
   assert.equal((await web.ask('/boot/arm64/nothing.efi')).status, 404);
 });
 
+test('a capture begins with the datagram of its boot, whatever the machine sent before, and has those of its system', async (context) => {
+  const web = await startTestAppliance(context);
+  const witness = witnessOf(web.services);
+  let at = Date.now() - 600_000;
+  /** A broadcast of the machine, and the step that it makes. */
+  const sends = (text: string, plain: boolean, step: StepNews | null = null) => {
+    at += 1000;
+    const to = { address: '255.255.255.255', port: 67 };
+    const payload = Buffer.from(text);
+    const who = { at, mac, address: null };
+    witness.datagram({ ...who, plain, from: { address: '0.0.0.0', port: 68 }, to, payload });
+    if (step !== null) witness.step({ ...who, ...step });
+  };
+  const script: StepNews = { kind: 'script', script: 'machine', action: 'flash', reason: 'test' };
+  for (let count = 0; count < 6; count++)
+    sends(`<system ${count}>`, true, { ...discover, vendorClass: null });
+  sends('<first boot>', false, discover);
+  at += 1000;
+  witness.step({ at, mac, address: null, ...script });
+  for (let count = 6; count < 12; count++) sends(`<system ${count}>`, true);
+  // Firmware may ask often before what it sends is understood.
+  for (let count = 0; count < 6; count++) sends(`<odd ${count}>`, false);
+  at += 200_000;
+  sends('<second boot>', false, discover);
+  const boots = (await (await web.askAdmin(`/machines/${mac}/boots`)).json()) as { id: number }[];
+  const captured = await Promise.all(
+    boots.map(async ({ id }) => {
+      const file = Buffer.from(await (await web.askAdmin(`/boots/${id}.pcap`)).arrayBuffer());
+      return [...file.toString('latin1').matchAll(/<([a-z0-9 ]+)>/g)].map(([, text]) => text);
+    }),
+  );
+  assert.deepEqual(captured.reverse(), [
+    ['first boot', ...[6, 7, 8, 9, 10, 11].map((count) => `system ${count}`)],
+    ['odd 3', 'odd 4', 'odd 5', 'second boot'],
+  ]);
+});
+
 test("the kernel's neighbour table is read, its incomplete entries are not", () => {
   const table = `IP address       HW type     Flags       HW address            Mask     Device
 10.0.0.5         0x1         0x2         52:54:00:aa:bb:cc     *        br0

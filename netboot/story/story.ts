@@ -35,8 +35,9 @@ const mostLag = 3000;
 const mostCurrent = 8_000;
 const mostDatagrams = 1_500;
 const mostBytes = 1 << 20;
-/** Machines whose datagrams wait for a step that makes a boot of them. */
+/** Machines whose last datagrams wait for a step that makes a boot of them, and how many of each. */
 const mostEarly = 2000;
+const keptEarly = 4;
 /** Of a block of TFTP data this much is kept: the file itself is no news. */
 const keptOfBlock = 64;
 
@@ -100,11 +101,13 @@ export class Story implements Witness {
     const mac = this.#macOf(told);
     if (mac === null) return;
     const current = this.#current.get(mac);
+    if (current === undefined && told.plain === true) return;
     // A request from firmware may be the first of a new boot: which one it belongs to, its step tells.
-    if (!current || (told.to.port === 67 && told.from.port === 68 && reached(current.boot, 'script'))) {
+    const mayBegin = told.plain !== true && told.to.port === 67 && told.from.port === 68;
+    if (!current || (mayBegin && reached(current.boot, 'script'))) {
       const early = this.#early.get(mac);
       if (early === undefined) this.#early.set(mac, [captured(told)]);
-      else if (early.length < 4) early.push(captured(told));
+      else if (early.push(captured(told)) > keptEarly) early.shift();
       if (this.#early.size > mostEarly) this.#early = new Map([...this.#early].slice(mostEarly / 2));
       return;
     }
