@@ -121,7 +121,7 @@ export class SimNetwork {
         () => true,
         () => false,
       );
-    await until('the appliance serves', serves, 90_000);
+    await until('the appliance serves', serves);
   }
 
   #start(space: string, program: string, args: readonly string[]): ChildProcess {

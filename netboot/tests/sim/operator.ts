@@ -33,7 +33,7 @@ export class Operator {
   async upload(name: string, bytes: Uint8Array<ArrayBuffer>, sha256: string): Promise<void> {
     if ((await this.#ask('GET', '/images')).includes(sha256)) return;
     await this.#ask('PUT', `/images/${name}`, bytes);
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 1800; tries++) {
       if ((await this.#ask('GET', '/images')).includes(sha256)) return;
       await pause(100);
     }
