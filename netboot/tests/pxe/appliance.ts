@@ -89,7 +89,8 @@ export class LabAppliance {
     void running.ended.then(() => {
       over = true;
     });
-    for (let tries = 0; tries < 200; tries++) {
+    const limit = performance.now() + 60 * patience * 1000;
+    while (performance.now() < limit) {
       const reply = await this.#lab.curl('GET', `${this.url}/healthz`).catch(() => null);
       if (reply?.status === 200) return;
       if (over) throw new Error(`bty-web ended:\n${await this.log}`);
@@ -168,7 +169,8 @@ export class LabAppliance {
   async upload(path: string, name: string, sha256: string): Promise<void> {
     const reply = await this.ask('PUT', `/images/${encodeURIComponent(name)}`, { upload: path });
     if (reply.status !== 200) throw new Error(`PUT /images answers ${reply.status}: ${reply.body}`);
-    for (let tries = 0; tries < 200; tries++) {
+    const limit = performance.now() + 60 * patience * 1000;
+    while (performance.now() < limit) {
       const list = await this.ask('GET', '/images');
       if (list.body.includes(sha256)) return;
       await pause(100);

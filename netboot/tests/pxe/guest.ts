@@ -37,7 +37,7 @@ export interface GuestOptions {
 }
 
 /** Limits are those of an idle machine; one that is busy with other things gets this many times as long. */
-export const patience = 3;
+export const patience = 6;
 
 /** Where Debian puts the firmware for UEFI. */
 export const ovmf = { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', variables: '/usr/share/OVMF/OVMF_VARS_4M.fd' };

@@ -167,7 +167,7 @@ export class Scene {
   }
 
   /** Resolves the machine when its life has reached this phase. */
-  async reaches(mac: string, wanted: string, seconds = 15): Promise<MachineView> {
+  async reaches(mac: string, wanted: string, seconds = 60): Promise<MachineView> {
     return this.appliance.until(mac, wanted, seconds, (machine) => phaseOf(machine) === wanted);
   }
 
