@@ -183,10 +183,19 @@ test('another stick in the place of the chosen one is not written by a press tha
   await page.getByText('PHOTOS (exfat), 3.0\u202fGB of 32.0\u202fGB in use').waitFor();
   await page.getByText(/to Stick AAAA1111/).waitFor();
   await until(() => button.isEnabled(), 'it can be written');
+  // What is drawn together with the name of the other stick, however late anybody looks.
+  await page.evaluate(`void (window.first = new Promise((tell) => {
+    new MutationObserver((_, watch) => {
+      if (!document.body.textContent.includes('to Stick BBBB2222')) return;
+      watch.disconnect();
+      const named = [...document.querySelectorAll('button')].filter((each) => each.textContent.trim() === 'Flash');
+      tell(named.at(-1).disabled);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  }))`);
   await plug();
   await plug(stick('BBBB2222'));
   await page.getByText(/to Stick BBBB2222/).waitFor();
-  assert.equal(await button.isDisabled(), true, 'not at once');
+  assert.equal(await page.evaluate('window.first'), true, 'not at once');
   await until(() => button.isEnabled(), 'but after a glance');
   // Two of them: neither is chosen for the person.
   await plug(stick('AAAA1111'), { ...stick('BBBB2222'), path: '/dev/sdz' });

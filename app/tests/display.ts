@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { patience } from './processes.ts';
 
 export interface Display extends AsyncDisposable {
   /** Value for DISPLAY. */
@@ -22,7 +23,7 @@ export async function startDisplay(width = 1400, height = 1000): Promise<Display
   ];
   const server = spawn('Xvfb', args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   const numbers = server.stdio[3] as Readable;
-  const [chunk] = (await once(numbers, 'data', { signal: AbortSignal.timeout(30_000) })) as [Buffer];
+  const [chunk] = (await once(numbers, 'data', { signal: AbortSignal.timeout(patience) })) as [Buffer];
   return {
     name: `:${chunk.toString('utf8').trim()}`,
     async [Symbol.asyncDispose]() {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { bundlePages } from '../../build/ui/bundle.ts';
+import { patience } from './processes.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const cache = join(root, '.cache', 'ui');
@@ -126,6 +127,7 @@ async function end(child: ChildProcess): Promise<void> {
 export async function startBrowser(executable = program): Promise<Browser & AsyncDisposable> {
   const browser = await chromium.launch({
     executablePath: executable,
+    timeout: patience,
     args: [
       ...['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
       ...['--disable-sync', '--no-first-run'],
@@ -148,6 +150,7 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
     viewport: { width: 1280, height: 800 },
     ...options,
   });
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));

@@ -61,7 +61,7 @@ if (import.meta.main) {
   await using opened = await openPage(browser);
   const { page } = opened;
   await enter(page, lab, '/ui/machines');
-  await page.getByText('10000 machines', { exact: true }).waitFor({ timeout: 60_000 });
+  await page.getByText('10000 machines', { exact: true }).waitFor();
   // Once to warm up: the first frames compile what the others run.
   await scrollThrough(page, 120);
   await page.evaluate("document.querySelector('.rows-scroll').scrollTop = 0");

@@ -96,9 +96,9 @@ export async function uploadAndKnow({ page, lab }: Home): Promise<void> {
   await writeFile(file, bytes);
   const choose = page.locator('input[type=file]').first();
   await choose.setInputFiles(file);
-  await page.getByText('upload.img is uploaded.').waitFor({ timeout: 60_000 });
+  await page.getByText('upload.img is uploaded.').waitFor();
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  await page.getByTitle(sha256).waitFor({ timeout: 60_000 });
+  await page.getByTitle(sha256).waitFor();
   await choose.setInputFiles(file);
   const question = page.getByRole('alertdialog', { name: 'Replace upload.img?' });
   await question.getByRole('button', { name: 'Cancel' }).click();

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { freePort } from '../../build/test/port.ts';
 import { barriers } from './axe.ts';
 import { enter, openLab, whyNoBrowser } from './lab.ts';
-import { freePort, startSshd, whyNoSshd } from './sshd.ts';
+import { startSshd, whyNoSshd } from './sshd.ts';
 
 const skip = whyNoBrowser() || whyNoSshd();
 const mac = '52:54:00:00:08:01';

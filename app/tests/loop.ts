@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
+import { patience } from './processes.ts';
 
 const run = promisify(execFile);
 /** Debian's own, because its packages of Python modules are seen by no other. */
@@ -70,7 +71,7 @@ export async function valveDisk(size: number, ...wishes: readonly Wish[]): Promi
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const ended = once(server, 'exit');
-  await once(server.stdout, 'data', { signal: AbortSignal.timeout(30_000) });
+  await once(server.stdout, 'data', { signal: AbortSignal.timeout(patience) });
   const path = await attach(join(mountpoint, 'disk'));
   // A longer write of which a part fails comes back short, and the loop driver calls a short write done.
   await writeFile(`/sys/block/${basename(path)}/queue/max_sectors_kb`, '128');

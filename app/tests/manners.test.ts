@@ -98,7 +98,7 @@ test('while it writes it keeps awake, shows progress, asks before it closes; lin
   await page.getByText('A link asked to open this image').waitFor();
 
   await flash(page, disk.path);
-  await page.getByRole('heading', { name: 'Writing linked.img' }).waitFor({ timeout: 30_000 });
+  await page.getByRole('heading', { name: 'Writing linked.img' }).waitFor();
   await until(
     async () =>
       /^\d+ % · bty$/.test(
@@ -116,14 +116,13 @@ test('while it writes it keeps awake, shows progress, asks before it closes; lin
   await page.getByRole('button', { name: 'Keep writing' }).click();
   source.open();
   await result(page, 'Written and verified');
-  assert.equal(await awake(), false);
+  await until(async () => !(await awake()), 'it may sleep again');
 
   await goTo(page, 'History');
   await page.getByRole('cell', { name: 'linked.img' }).waitFor();
-  const kept = JSON.parse(await readFile(join(data, 'history.json'), 'utf8')) as {
-    outcome: string;
-    written: number;
-  }[];
+  const history = () => readFile(join(data, 'history.json'), 'utf8').catch(() => '[]');
+  await until(async () => (await history()).includes('linked.img'), 'the history is kept');
+  const kept = JSON.parse(await history()) as { outcome: string; written: number }[];
   assert.deepEqual([kept[0]?.outcome, kept[0]?.written], ['done', 16 * MiB]);
   await page.getByRole('button', { name: 'Clear the history' }).click();
   await page.getByText('Nothing was written yet.').waitFor();
@@ -136,7 +135,7 @@ test('by keyboard alone, in German, in the smallest window: a disk to try with i
   await using desk = await openApp({ settings: { virtualDisk: 64 * MiB, language: 'de' }, words: [image] });
   const { page, app } = desk;
   await app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]?.setSize(640, 480));
-  await page.getByRole('article', { name: 'taste.img' }).waitFor({ timeout: 30_000 });
+  await page.getByRole('article', { name: 'taste.img' }).waitFor();
   await page.getByText('Datenträger zum Ausprobieren').first().waitFor();
   const wide = await page.evaluate(
     'document.documentElement.scrollWidth > document.documentElement.clientWidth',
@@ -166,7 +165,7 @@ test('by keyboard alone, in German, in the smallest window: a disk to try with i
   const outline = await page.evaluate(`getComputedStyle(document.activeElement).outlineStyle`);
   assert.equal(outline, 'solid', 'the focus is seen');
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'Geschrieben und geprüft' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('heading', { name: 'Geschrieben und geprüft' }).waitFor();
   assert.equal(
     await page.evaluate('document.activeElement?.tagName'),
     'MAIN',
@@ -237,6 +236,7 @@ test('every switch of the settings does what it says, a report goes where the pe
       const { told, asked } = globalThis as unknown as { told: string[]; asked: string[] };
       return { told, asked };
     });
+  await until(async () => (await seen()).told.length > 0, 'the end is told');
   assert.deepEqual((await seen()).told, ['Written, not verified: kept.img']);
 
   const save = page.getByRole('button', { name: 'Save report…' });

@@ -55,12 +55,26 @@ async function claim(output: string): Promise<boolean> {
   const lock = join(output, 'lock');
   await mkdir(output, { recursive: true });
   const owner = await readFile(lock, 'utf8').catch(() => null);
-  if (owner !== null && (owner === '' || existsSync(`/proc/${owner}`))) return false;
+  const [pid = '', start = ''] = owner?.split(' ') ?? [];
+  // Who has made the file writes its name into it at once; a number alone may be somebody else's by now.
+  const isHeld = owner === '' ? await isYoung(lock) : owner !== null && (await startOf(pid)) === start;
+  if (isHeld) return false;
   if (owner !== null) await rm(lock, { force: true });
-  return writeFile(lock, String(process.pid), { flag: 'wx' }).then(
+  return writeFile(lock, `${process.pid} ${await startOf(process.pid)}`, { flag: 'wx' }).then(
     () => true,
     () => false,
   );
+}
+
+/** When a process began, in clock ticks since the system did (proc_pid_stat(5)); null where there is none. */
+async function startOf(pid: number | string): Promise<string | null> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+}
+
+async function isYoung(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null);
+  return found !== null && Date.now() - found.mtimeMs < 60_000;
 }
 
 /** What lies in `dist/bin` may be somebody else's, or older than the sources. */

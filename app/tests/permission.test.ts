@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { chmod, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { digestOf, loopDisk } from './loop.ts';
 import { packedApp } from './packed.ts';
-import { descendantsOf, until } from './processes.ts';
+import { descendantsOf, patience, until } from './processes.ts';
 import { folderFor, partitionedImage } from './sample.ts';
 import { PolkitStage, whyNoPolkit } from './stage.ts';
 import { diskRow, flash, inspected, lane, result, whyNoWindow } from './steps.ts';
@@ -32,8 +33,11 @@ test('the window asks through polkit: given, refused, closed and taken back are 
     await using desk = await open(stage.asker);
     const { page, app } = desk;
     const outside = app.process().pid ?? 0;
-    const asking = async () =>
-      (await descendantsOf(outside)).some(({ command }) => command.includes('/usr/bin/pkexec'));
+    const askers = async () =>
+      (await descendantsOf(outside))
+        .filter(({ command }) => command.includes('/usr/bin/pkexec'))
+        .map(({ pid: each }) => each);
+    const asking = async () => (await askers()).length > 0;
     const waiting = () => page.getByRole('heading', { name: 'Waiting for permission' }).waitFor();
     const pid = await app.evaluate(() => process.pid);
     await inspected(page, 'wish.img');
@@ -93,18 +97,17 @@ test('the window asks through polkit: given, refused, closed and taken back are 
     await stage.agent(stage.asker, pid);
     await flash(page, other.path);
     await stage.asking();
-    await stage.type(stage.password);
     const program = join(packed, 'resources', 'bty');
-    // What was pkexec is the helper from some moment on.
+    const asked = await askers();
+    await stage.type(stage.password);
+    // What was pkexec is the helper from some moment on, and is stopped before it can have said a word.
     let helper = 0;
-    await until(async () => {
-      for (const { pid: each, command } of await descendantsOf(outside)) {
-        const path = await readlink(`/proc/${each}/exe`).catch(() => '');
-        if (path === program && / helper$/.test(command)) helper = each;
-      }
-      if (helper !== 0) process.kill(helper, 'SIGSTOP');
-      return helper !== 0;
-    }, 'permission was given');
+    for (const end = performance.now() + patience; helper === 0; await pause(1)) {
+      assert.ok(performance.now() < end, 'permission was given');
+      for (const each of asked)
+        if ((await readlink(`/proc/${each}/exe`).catch(() => '')) === program) helper = each;
+    }
+    process.kill(helper, 'SIGSTOP');
     await page.getByRole('button', { name: 'Cancel', exact: true }).click();
     await page.getByRole('button', { name: 'Cancelling…' }).waitFor();
     process.kill(helper, 'SIGCONT');

@@ -39,11 +39,14 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Milliseconds that anything is waited for: only what is wrong lasts so long, also on a slow and busy machine. */
+export const patience = 180_000;
+
 /** Waits until `holds` does, for at most `seconds`. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  seconds = 30,
+  seconds = patience / 1000,
 ): Promise<void> {
   const deadline = performance.now() + seconds * 1000;
   while (!(await holds())) {

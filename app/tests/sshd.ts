@@ -3,24 +3,15 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { until } from './processes.ts';
 
 /** Why there is no SSH server to test with; false when there is. */
 export function whyNoSshd(): string | false {
   if (process.getuid?.() !== 0) return 'an SSH server of its own needs root';
   return existsSync('/usr/sbin/sshd') ? false : 'the OpenSSH server is not installed';
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** Lets root in with `key`; everything that it started ends with it. */
@@ -39,10 +30,7 @@ export async function startSshd(port: number, key: string): Promise<AsyncDisposa
   const script = `mount --bind ${file('run')} /run && mkdir /run/sshd && exec /usr/sbin/sshd -D -e -f ${file('config')}`;
   const namespaces = ['--mount', '--pid', '--mount-proc', '--fork', '--kill-child'];
   const child = spawn('unshare', [...namespaces, 'sh', '-c', script], { stdio: 'ignore' });
-  for (let tries = 0; !(await answers(port)); tries++) {
-    if (tries > 200) throw new Error('the SSH server does not answer');
-    await pause(50);
-  }
+  await until(() => answers(port), 'the SSH server answers');
   return {
     async [Symbol.asyncDispose]() {
       const over = once(child, 'exit');

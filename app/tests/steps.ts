@@ -18,7 +18,7 @@ export function diskRow(page: Page, path: string): Locator {
 
 /** Waits until the image called `name` was looked into. */
 export async function inspected(page: Page, name: string): Promise<void> {
-  await page.getByRole('article', { name }).waitFor({ timeout: 30_000 });
+  await page.getByRole('article', { name }).waitFor();
 }
 
 /** Chooses the image at `path` as the system's file dialog would give it. */
@@ -61,7 +61,7 @@ export async function flash(page: Page, ...paths: readonly string[]): Promise<vo
 
 /** Waits for the headline of the result. */
 export async function result(page: Page, headline: string | RegExp): Promise<void> {
-  await page.getByRole('heading', { name: headline }).waitFor({ timeout: 60_000 });
+  await page.getByRole('heading', { name: headline }).waitFor();
 }
 
 /** The lane of the disk at `path`. */
@@ -72,5 +72,5 @@ export function lane(page: Page, path: string): Locator {
 /** Ends network boot, and waits until the appliance has ended. */
 export async function stopAppliance(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Stop', exact: true }).click();
-  await page.getByRole('heading', { name: 'Boot machines over the network' }).waitFor({ timeout: 30_000 });
+  await page.getByRole('heading', { name: 'Boot machines over the network' }).waitFor();
 }

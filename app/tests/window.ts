@@ -5,6 +5,7 @@ import { _electron, type ElectronApplication, type Page } from 'playwright-core'
 import type { SettingsPatch } from '../../shared/app/settings.ts';
 import { type Display, startDisplay } from './display.ts';
 import { packedApp } from './packed.ts';
+import { patience } from './processes.ts';
 
 export interface Opened extends AsyncDisposable {
   readonly app: ElectronApplication;
@@ -76,7 +77,7 @@ function launch(
       ...(options.words ?? []),
     ],
     env: { ...environment(display), ...options.environment } as Record<string, string>,
-    timeout: 60_000,
+    timeout: patience,
   });
 }
 
@@ -87,7 +88,8 @@ async function ready(
   const complaints: string[] = [];
   const said: string[] = [];
   app.process().stderr?.on('data', (bytes: Buffer) => said.push(bytes.toString('utf8')));
-  const page = await app.firstWindow();
+  app.context().setDefaultTimeout(patience);
+  const page = await app.firstWindow({ timeout: patience });
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());
   });
@@ -95,7 +97,7 @@ async function ready(
   await page.emulateMedia({ colorScheme: options.dark ? 'dark' : 'light', reducedMotion: 'reduce' });
   await page
     .getByRole('main')
-    .waitFor({ timeout: 30_000 })
+    .waitFor()
     .catch((error: unknown) => {
       throw new Error(`The window stays empty: ${[...complaints, ...said].join('\n')}`, { cause: error });
     });
