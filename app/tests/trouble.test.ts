@@ -75,7 +75,7 @@ test('cancelling, skipping verification and unplugging are three different ends'
 
   // Cancelled while it writes: the source gives only a half.
   await flash(page, disk.path);
-  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Cancel', exact: true }).click();
   await result(page, 'Cancelled');
   assert.equal(await digestOf(disk.backing, 4096), await digestOf('/dev/zero', 4096), 'no valid start');
@@ -85,7 +85,7 @@ test('cancelling, skipping verification and unplugging are three different ends'
   await page.getByRole('button', { name: 'Flash another' }).click();
   await disk.wish('hold-reads');
   await flash(page, disk.path);
-  await lane(page, disk.path).getByText('Verifying', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Verifying', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Skip verification' }).click();
   await page.getByRole('button', { name: 'Ending verification…' }).waitFor();
   await disk.unwish('hold-reads');
@@ -96,7 +96,7 @@ test('cancelling, skipping verification and unplugging are three different ends'
   await page.getByRole('button', { name: 'Flash another' }).click();
   await disk.wish('hold-reads');
   await flash(page, disk.path);
-  await lane(page, disk.path).getByText('Verifying', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Verifying', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Cancel', exact: true }).click();
   await page.getByRole('button', { name: 'Cancelling…' }).waitFor();
   await disk.unwish('hold-reads');
@@ -113,7 +113,7 @@ test('a disk that is unplugged while it is written is told as gone', { skip }, a
   await chooseAddress(page, source.url);
   await inspected(page, 'slow.img');
   await flash(page, disk.path);
-  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor();
   await disk.unplug();
   source.open();
   await result(page, 'Not written');
@@ -136,7 +136,7 @@ test('a disk that is unplugged while it is verified is told as gone, in German w
   await disk.wish('hold-reads');
   await diskRow(page, disk.path).click();
   await page.getByRole('button', { name: 'Schreiben', exact: true }).last().click();
-  await lane(page, disk.path).getByText('Prüfen', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Prüfen', { exact: true }).waitFor();
   await disk.unplug();
   await result(page, 'Nicht geschrieben');
   await lane(page, disk.path)
@@ -179,18 +179,18 @@ test('no writer survives its window, and no window lies about a writer that was 
 
   // The helper is killed.
   await flash(page, disk.path);
-  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor();
   for (const pid of await helpersOf(main)) process.kill(pid, 'SIGKILL');
   await result(page, 'Not written');
   await lane(page, disk.path).getByText('ended before').waitFor();
-  assert.deepEqual(await helpersOf(main), []);
+  await until(async () => (await helpersOf(main)).length === 0, 'no helper is left');
 
   // The window's page is lost and comes back to the same flash.
   await page.getByRole('button', { name: 'Flash another' }).click();
   await flash(page, disk.path);
-  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor();
   await page.reload();
-  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor({ timeout: 30_000 });
+  await lane(page, disk.path).getByText('Writing', { exact: true }).waitFor();
 
   // A disk is added meanwhile.
   await page.getByRole('button', { name: 'Add a disk…' }).click();
