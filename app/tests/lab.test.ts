@@ -92,9 +92,9 @@ test('an upload goes on where it was when the appliance comes back, and arrives 
     await page.getByText('it goes on by itself').waitFor();
   });
   await upload(-1);
-  await page.getByText('rack.img is uploaded.').waitFor({ timeout: 60_000 });
+  await page.getByText('rack.img is uploaded.').waitFor();
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  await page.getByTitle(sha256).waitFor({ timeout: 60_000 });
+  await page.getByTitle(sha256).waitFor();
   await page.getByRole('button', { name: 'Delete: rack.img' }).click();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
   await page.getByText('No image yet').waitFor();

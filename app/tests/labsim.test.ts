@@ -24,7 +24,7 @@ test('a rack that boots is seen doing so: machines appear, their stories fill, a
   await page.getByRole('link', { name: 'Machines' }).click();
   await page.getByText('No machine has shown up yet').waitFor();
   const booting = lab.boot(count, 2000);
-  await page.getByText(`${count} machines`, { exact: true }).waitFor({ timeout: 60_000 });
+  await page.getByText(`${count} machines`, { exact: true }).waitFor();
   const { failed } = await booting;
   assert.deepEqual(failed, []);
   await page

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { builtPages, password } from './lab.ts';
+import { patience } from './processes.ts';
 import { noise } from './sample.ts';
 
 const run = promisify(execFile);
@@ -90,7 +91,8 @@ async function appliance(space: string, folder: string): Promise<ChildProcess> {
     ...['--dhcp-anyway', '--user', 'root', '--admin-password', password, '--ui-dir', await builtPages()],
   ];
   const child = spawn('ip', args, { stdio: 'ignore' });
-  for (let tries = 0; tries < 600; tries++) {
+  const limit = performance.now() + patience;
+  while (performance.now() < limit) {
     const asks = ['netns', 'exec', space, 'curl', '-sf', '-m', '2', 'http://10.78.0.1:8080/healthz'];
     const answers = await ip(...asks).then(
       () => true,
