@@ -67,16 +67,16 @@ async function endAndComeBack(app: ElectronApplication, page: Page, lab: Home['l
 
 test('the pages do the same in the window of the desktop app as in a browser', {
   skip,
-  timeout: 420_000,
+  timeout: 1_800_000,
 }, async () => {
   await using _bench = await Bench.make();
   await using desk = await openApp();
   const { page: window, app, data } = desk;
   await goTo(window, 'Network boot');
-  await window.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached', timeout: 30_000 });
+  await window.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached' });
   await window.locator('.disk').filter({ hasText: 'lab0' }).click();
   await window.getByRole('button', { name: 'Start', exact: true }).click();
-  await window.getByRole('heading', { name: 'Running' }).waitFor({ timeout: 60_000 });
+  await window.getByRole('heading', { name: 'Running' }).waitFor();
   const page = await pagesOf(app);
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));

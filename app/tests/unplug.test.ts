@@ -66,10 +66,10 @@ test('a disk that is unplugged is told as gone, whatever is being done to it', {
     await before?.(disk);
     await flash(page, disk.path);
     if (at !== undefined) {
-      await lane(page, disk.path).getByText(at, { exact: true }).waitFor({ timeout: 30_000 });
+      await lane(page, disk.path).getByText(at, { exact: true }).waitFor();
       await during?.(disk, source);
     }
-    await lane(page, disk.path).getByText(words, { exact: true }).waitFor({ timeout: 30_000 });
+    await lane(page, disk.path).getByText(words, { exact: true }).waitFor();
     await disk.unplug();
     await result(page, 'Not written');
     assert.match((await lane(page, disk.path).textContent()) ?? '', /disappeared/, words);
