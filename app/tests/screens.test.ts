@@ -53,7 +53,7 @@ test('nothing stands in the way of anybody on any screen, light or dark', { skip
   await page.keyboard.press('Escape');
 
   await page.getByRole('button', { name: 'Flash', exact: true }).last().click();
-  await page.getByRole('heading', { name: 'Writing debian-13.img' }).waitFor({ timeout: 30_000 });
+  await page.getByRole('heading', { name: 'Writing debian-13.img' }).waitFor();
   await look(page, '07-writing', found);
   await page.getByRole('button', { name: 'Add a disk…' }).click();
   await page.getByRole('dialog').waitFor();
@@ -64,14 +64,14 @@ test('nothing stands in the way of anybody on any screen, light or dark', { skip
   await look(page, '09-closing', found);
   await page.getByRole('button', { name: 'Keep writing' }).click();
   await disk.unwish('hold-writes');
-  await page.getByRole('heading', { name: 'Written and verified' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('heading', { name: 'Written and verified' }).waitFor();
   await look(page, '10-done', found);
   await page.getByRole('button', { name: 'Flash another' }).click();
 
   await diskRow(page, disk.path).click();
   await disk.wish('fail-writes');
   await page.getByRole('button', { name: 'Flash', exact: true }).last().click();
-  await page.getByRole('heading', { name: 'Not written' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('heading', { name: 'Not written' }).waitFor();
   await look(page, '11-failed', found);
   await goTo(page, 'History');
   await page.getByRole('table').waitFor();
