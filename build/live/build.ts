@@ -8,13 +8,20 @@ import { constants, zstdCompress } from 'node:zlib';
 import { cpio } from '../../shared/archive/cpio.ts';
 import { type Architecture, addonOf, runtimeOf } from '../pack/foreign.ts';
 import { output } from './command.ts';
+import { blankLanguages } from './locales.ts';
 import { type Drivers, pickDrivers } from './modules.ts';
 import { fetchPackages, type Packages } from './packages.ts';
 import { bundleProgram } from './program.ts';
-import { systemLayer, Tree } from './tree.ts';
+import { squashfs } from './squashfs.ts';
+import { firstDrivers, imageFile, systemLayers, Tree } from './tree.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const recipe = join(root, 'netboot', 'live');
+/**
+ * Bytes of the system that are unpacked together. Larger ones pack a little better; a machine unpacks more that it does
+ * not read, and the kernel keeps memory for two blocks for each processor that there might be.
+ */
+const blockBytes = 1 << 19;
 /** Where the agent lies in the live system. */
 const place = '/usr/lib/bty';
 
@@ -48,10 +55,12 @@ export interface LiveManifest {
     readonly size_bytes: number;
     readonly sha256: string;
   }[];
-  /** Bytes of the unpacked root. */
+  /** Bytes of the root that the kernel unpacks into memory. */
   readonly unpacked_bytes: number;
+  /** The initramfs in its order: archives that are packed as a whole, and one that holds a packed file system. */
   readonly layers: readonly {
     readonly name: string;
+    readonly packing: 'zstd' | 'squashfs';
     readonly bytes: number;
     readonly packed_bytes: number;
   }[];
@@ -74,25 +83,32 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
       string[]
     >;
     const { stick: ofStick = [], ...ofAll } = wanted;
-    const drivers = await pickDrivers(packages.kernel.folder, join(work, 'drivers'), [
-      ...Object.values(ofAll).flat(),
-      ...(options.stick ? ofStick : []),
-    ]);
+    const drivers = await pickDrivers(
+      packages.kernel.folder,
+      join(work, 'drivers'),
+      [...Object.values(ofAll).flat(), ...(options.stick ? ofStick : [])],
+      firstDrivers,
+    );
     const version = (JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string })
       .version;
-    const [system, firmware] = [await systemOf(options, packages, work), await firmwareOf(packages, drivers)];
-    const layers = [
-      { name: 'system', tree: system },
-      { name: 'drivers', tree: await new Tree().copyAll('lib', join(drivers.folder, 'lib')) },
-      ...(firmware.names.length > 0 ? [{ name: 'firmware', tree: firmware.tree }] : []),
-      { name: 'agent', tree: await agentOf(options, version, work) },
+    const { base, system } = await systemOf(options, packages, drivers, work);
+    const firmware = await firmwareOf(packages, drivers);
+    // In the first layer, so that a machine whose memory ends behind it can say so.
+    await base.copy('init', join(recipe, 'init'), 0o755);
+    await base.copy('early/alarm', join(recipe, 'alarm'), 0o755);
+    const packed: Layer[] = [
+      await archived('base', base, options, layersIn),
+      await mountable('system', system, options, layersIn),
+      // Packed as one they are a quarter smaller.
+      await archived(
+        'drivers',
+        await new Tree().copyAll('lib', join(drivers.folder, 'lib')),
+        options,
+        layersIn,
+      ),
     ];
-    const packed: { name: string; bytes: number; content: Uint8Array }[] = [];
-    for (const { name, tree } of layers) {
-      const archive = cpio(tree.entries());
-      say(`Packing ${name} (${megabytes(archive.length)}) ...`);
-      packed.push({ name, bytes: archive.length, content: await pack(archive, options.level, layersIn) });
-    }
+    if (firmware.names.length > 0) packed.push(await archived('firmware', firmware.tree, options, layersIn));
+    packed.push(await archived('agent', await agentOf(options, version, work), options, layersIn));
     // The kernel unpacks one archive after another; each begins on a multiple of four bytes.
     const initrd = Buffer.concat(
       packed.flatMap(({ content }) => [content, new Uint8Array(-content.length & 511)]),
@@ -109,7 +125,7 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
         described('initrd', options.architecture, initrd),
       ],
       unpacked_bytes: packed.reduce((sum, { bytes }) => sum + bytes, 0),
-      layers: packed.map(({ name, bytes, content }) => ({ name, bytes, packed_bytes: content.length })),
+      layers: packed.map(({ content, ...layer }) => ({ ...layer, packed_bytes: content.length })),
       modules: drivers.modules,
       packages: [packages.kernel, ...packages.others, ...packages.firmware].map(
         ({ name, version, sha256 }) => ({ name, version, sha256 }),
@@ -125,7 +141,12 @@ export async function buildLive(options: LiveOptions): Promise<LiveManifest> {
   }
 }
 
-async function systemOf(options: LiveOptions, packages: Packages, work: string): Promise<Tree> {
+async function systemOf(
+  options: LiveOptions,
+  packages: Packages,
+  drivers: Drivers,
+  work: string,
+): Promise<{ base: Tree; system: Tree }> {
   const native = options.architecture === (process.arch === 'x64' ? 'amd64' : process.arch);
   const source = native ? process.execPath : await runtimeOf(nodeArchitecture(options));
   const node = join(work, 'node');
@@ -136,7 +157,11 @@ async function systemOf(options: LiveOptions, packages: Packages, work: string):
     options.say(`Node.js keeps its symbols, which makes it larger: ${strip} (binutils) is not here.`);
     await cp(source, node);
   });
-  return systemLayer({ packages: packages.others, node, triplet });
+  const program = await readFile(node);
+  const { bytes } = blankLanguages(program);
+  if (bytes === 0) options.say('Node.js keeps its tables of all languages: they are not where they were.');
+  await writeFile(node, program);
+  return systemLayers({ packages: packages.others, node, triplet, drivers });
 }
 
 async function firmwareOf(packages: Packages, drivers: Drivers): Promise<{ tree: Tree; names: string[] }> {
@@ -157,11 +182,10 @@ async function firmwareOf(packages: Packages, drivers: Drivers): Promise<{ tree:
 
 async function agentOf(options: LiveOptions, version: string, work: string): Promise<Tree> {
   const tree = new Tree();
-  await tree.copy('init', join(recipe, 'init'), 0o755);
   const scripts = ['devices', 'interface', 'lease', ...(options.stick ? ['stick', 'desk', 'images'] : [])];
   for (const name of scripts) await tree.copy(join(place, name), join(recipe, name), 0o755);
   const programs = options.stick ? stickPrograms : new Map<string, string>();
-  if (options.stick) await tree.copy('usr/bin/systemctl', join(recipe, 'systemctl'), 0o755);
+  if (options.stick) await tree.copy('bin/systemctl', join(recipe, 'systemctl'), 0o755);
   const files = await bundleProgram({ version, to: join(work, 'agent'), place, programs });
   for (const [name, from] of files) await tree.copy(join(place, name), from, 0o644);
   return tree.copy(join(place, 'koffi.node'), await addonOf(nodeArchitecture(options)), 0o755);
@@ -175,25 +199,60 @@ const stickPrograms: ReadonlyMap<string, string> = new Map([
 const nodeArchitecture = ({ architecture }: LiveOptions): Architecture =>
   architecture === 'amd64' ? 'x64' : 'arm64';
 
-/** `archive` packed by zstd, from the cache where it was packed before: the large layers change seldom. */
-async function pack(archive: Uint8Array, level: number, folder: string): Promise<Uint8Array> {
-  const name = createHash('sha256').update(archive).digest('hex');
-  const path = join(folder, `${name}.${level}.${process.versions.zstd}.zst`);
-  const known = await readFile(path).catch(() => null);
-  if (known) return known;
+interface Layer {
+  readonly name: string;
+  readonly packing: 'zstd' | 'squashfs';
+  /** How large it is where the kernel has unpacked it. */
+  readonly bytes: number;
+  readonly content: Uint8Array;
+}
+
+/** `tree` as an archive packed by zstd. */
+async function archived(name: string, tree: Tree, options: LiveOptions, folder: string): Promise<Layer> {
+  const { level, say } = options;
+  const archive = cpio(tree.entries());
+  say(`Packing ${name} (${megabytes(archive.length)}) ...`);
   const params = {
     [constants.ZSTD_c_compressionLevel]: level,
     [constants.ZSTD_c_checksumFlag]: 1,
   };
-  const packed = await promisify(zstdCompress)(archive, { params, chunkSize: 1 << 20 });
+  const content = await cached(folder, `${digestOf(archive)}.${level}`, () =>
+    promisify(zstdCompress)(archive, { params, chunkSize: 1 << 20 }),
+  );
+  return { name, packing: 'zstd', bytes: archive.length, content };
+}
+
+/** `tree` as a file system in an archive that is not packed, with its digest beside it. */
+async function mountable(name: string, tree: Tree, options: LiveOptions, folder: string): Promise<Layer> {
+  const { level, say } = options;
+  const entries = [...tree.entries()];
+  const whole = cpio(entries);
+  say(`Packing ${name} (${megabytes(whole.length)}) ...`);
+  const image = await cached(folder, `${digestOf(whole)}.${level}.${blockBytes}`, () =>
+    squashfs(entries, { blockBytes, level }),
+  );
+  const sum = new TextEncoder().encode(`${digestOf(image)}  /${imageFile}\n`);
+  const wrapped = new Tree().file(imageFile, image).file(`${imageFile}.sha256`, sum);
+  const content = cpio(wrapped.entries());
+  return { name, packing: 'squashfs', bytes: content.length, content };
+}
+
+const digestOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** What `make` gives, from the cache where it was made before: the large layers change seldom. */
+async function cached(folder: string, key: string, make: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  const path = join(folder, `${key}.${process.versions.zstd}.zst`);
+  const known = await readFile(path).catch(() => null);
+  if (known) return known;
+  const made = await make();
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(`${path}.${process.pid}`, packed);
+  await writeFile(`${path}.${process.pid}`, made);
   await rename(`${path}.${process.pid}`, path);
-  return packed;
+  return made;
 }
 
 function described(name: string, architecture: string, content: Uint8Array): LiveManifest['files'][number] {
-  const sha256 = createHash('sha256').update(content).digest('hex');
+  const sha256 = digestOf(content);
   const machine = architecture === 'amd64' ? 'x86_64' : architecture;
   return { name, serve_as: `bty-netboot-${machine}.${name}`, size_bytes: content.length, sha256 };
 }

@@ -13,12 +13,22 @@ export interface Drivers {
   /** Names of the modules, and of wanted ones that this kernel lacks or has built in. */
   readonly modules: readonly string[];
   readonly absent: readonly string[];
+  /** Files of the first drivers, in the order in which they are loaded; without those that the kernel has built in. */
+  readonly early: readonly string[];
   /** Firmware files that the modules may ask for. */
   readonly firmware: readonly string[];
 }
 
-/** Copies the wanted modules of the unpacked kernel package `from` to the folder `to`. */
-export async function pickDrivers(from: string, to: string, wanted: readonly string[]): Promise<Drivers> {
+/**
+ * Copies the wanted modules of the unpacked kernel package `from` to the folder `to`. Those named by `first` are loaded
+ * before there is a modprobe; rejects when the kernel has them neither as modules nor built in.
+ */
+export async function pickDrivers(
+  from: string,
+  to: string,
+  wanted: readonly string[],
+  first: readonly string[],
+): Promise<Drivers> {
   await rm(to, { recursive: true, force: true });
   // Kernels of later suites have their modules under /usr, where depmod does not look.
   if (!existsSync(join(from, 'lib')) && existsSync(join(from, 'usr', 'lib', 'modules')))
@@ -28,8 +38,14 @@ export async function pickDrivers(from: string, to: string, wanted: readonly str
   const all = join(from, 'lib', 'modules', release);
   // The package itself has no modules.dep; depmod(8) writes it.
   await output('depmod', ['--basedir', from, release]);
-  const { files, absent } = closure(await readFile(join(all, 'modules.dep'), 'utf8'), wanted);
+  const needs = await readFile(join(all, 'modules.dep'), 'utf8');
+  const { files, absent } = closure(needs, [...first, ...wanted]);
   const target = join(to, 'lib', 'modules', release);
+  const builtIn = await readFile(join(all, 'modules.builtin'), 'utf8');
+  const lacking = first.filter((name) => absent.includes(name) && !builtIn.includes(`/${name}.ko`));
+  if (lacking.length > 0) throw new Error(`the kernel ${release} has no ${lacking.join(', ')}`);
+  // Each after what it needs; modules.dep(5) names what is needed first at the end.
+  const early = first.flatMap((name) => closure(needs, [name]).ordered);
   for (const file of files) await take(join(all, file), join(target, file));
   for (const name of ['modules.builtin', 'modules.builtin.modinfo', 'modules.order'])
     await cp(join(all, name), join(target, name)).catch(() => {});
@@ -42,13 +58,19 @@ export async function pickDrivers(from: string, to: string, wanted: readonly str
   await writeFile(join(target, 'modules.symbols'), '');
   const firmware = await firmwareOf(files.map((file) => join(target, file.replace(/\.xz$/, ''))));
   const modules = files.map((file) => basename(file).replace(/\.ko(\.xz)?$/, '')).sort();
-  return { release, kernel: join(from, 'boot', `vmlinuz-${release}`), folder: to, modules, absent, firmware };
+  return {
+    ...{ release, kernel: join(from, 'boot', `vmlinuz-${release}`), folder: to, modules, absent, firmware },
+    early: [...new Set(early)].map((file) => join(target, file.replace(/\.xz$/, ''))),
+  };
 }
 
 const plain = (name: string): string => name.replaceAll('-', '_');
 
-/** The wanted modules and all that they need: modules.dep(5). */
-function closure(text: string, wanted: readonly string[]): { files: string[]; absent: string[] } {
+/** The wanted modules and all that they need: modules.dep(5); sorted, and in the order in which they can be loaded. */
+function closure(
+  text: string,
+  wanted: readonly string[],
+): { files: string[]; ordered: string[]; absent: string[] } {
   const needs = new Map<string, readonly string[]>();
   const byName = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -62,9 +84,9 @@ function closure(text: string, wanted: readonly string[]): { files: string[]; ab
   for (const name of wanted) {
     const file = byName.get(plain(name));
     if (file === undefined) absent.push(name);
-    else for (const each of [file, ...(needs.get(file) ?? [])]) found.add(each);
+    else for (const each of [...(needs.get(file) ?? [])].reverse().concat(file)) found.add(each);
   }
-  return { files: [...found].sort(), absent };
+  return { files: [...found].sort(), ordered: [...found], absent };
 }
 
 /** Copies one module, unpacked and without the notes for debuggers. */

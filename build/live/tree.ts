@@ -1,8 +1,9 @@
-/** What lies where in the live system's root, in three layers that change at different times. */
+/** What lies where in the live system's root, in layers that change at different times. */
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { CpioEntry } from '../../shared/archive/cpio.ts';
 import { output } from './command.ts';
+import type { Drivers } from './modules.ts';
 import type { Package } from './packages.ts';
 
 /** Files by absolute path; folders above them are added when the layer is packed. */
@@ -75,33 +76,49 @@ export interface SystemParts {
   readonly node: string;
   /** Folder for the libraries' places: `x86_64-linux-gnu`. */
   readonly triplet: string;
+  readonly drivers: Drivers;
 }
 
-/** Folders, devices, busybox, Node.js, the programs of Debian and the libraries that they need. */
-export async function systemLayer({ packages, node, triplet }: SystemParts): Promise<Tree> {
-  const tree = new Tree();
-  for (const folder of ['proc', 'sys', 'dev', 'run', 'tmp', 'root', 'mnt', 'var', 'bin', 'lib', 'etc'])
-    tree.folder(folder);
+/** Where the file system with Node.js and tools is mounted, and the file that it is in. */
+const mountpoint = 'system';
+export const imageFile = 'early/system.squashfs';
+/** Drivers that the file system needs itself. */
+export const firstDrivers = ['loop', 'squashfs'] as const;
+
+/**
+ * `base` is unpacked by the kernel: folders, devices, busybox, the drivers by which `system` is mounted. `system` has
+ * Node.js, the programs of Debian and the libraries that they need.
+ */
+export async function systemLayers(parts: SystemParts): Promise<{ base: Tree; system: Tree }> {
+  const { packages, node, triplet, drivers } = parts;
+  const [base, system] = [new Tree(), new Tree()];
+  const folders = ['proc', 'sys', 'dev', 'run', 'tmp', 'root', 'mnt', 'var', 'bin', 'lib', 'etc', mountpoint];
+  for (const folder of folders) base.folder(folder);
   // The kernel opens the console for the first process before anything is mounted.
-  tree.device('dev/console', 5, 1).device('dev/null', 1, 3);
-  tree.link('etc/resolv.conf', '/run/bty/resolv.conf').link('sbin', 'bin').link('etc/mtab', '/proc/mounts');
-  tree.file('etc/passwd', text('root:x:0:0:root:/root:/bin/sh\n')).file('etc/group', text('root:x:0:\n'));
-  await tree.copy('bin/busybox', await find(packages, ['bin/busybox', 'usr/bin/busybox']), 0o755);
-  await tree.copy('usr/bin/node', node, 0o755);
+  base.device('dev/console', 5, 1).device('dev/null', 1, 3);
+  base.link('etc/resolv.conf', '/run/bty/resolv.conf').link('sbin', 'bin').link('etc/mtab', '/proc/mounts');
+  base.file('etc/passwd', text('root:x:0:0:root:/root:/bin/sh\n')).file('etc/group', text('root:x:0:\n'));
+  await base.copy('bin/busybox', await find(packages, ['bin/busybox', 'usr/bin/busybox']), 0o755);
+  for (const [index, file] of drivers.early.entries())
+    await base.copy(join(dirname(imageFile), `${index}-${basename(file)}`), file, 0o644);
+  await system.copy('bin/node', node, 0o755);
   const needed: string[] = [node];
   for (const program of programs) {
     const from = await find(packages, [program, join('usr', program), program.replace(/^usr\//, '')]);
-    await tree.copy(join('usr/bin', basename(program)), from, 0o755);
+    await system.copy(join('bin', basename(program)), from, 0o755);
     needed.push(from);
   }
   for (const [name, from] of await libraries(packages, needed, triplet)) {
-    // The loader has its place in every program; everything else is found in one folder.
-    const place = name.startsWith('ld-linux') && triplet.startsWith('x86_64') ? 'lib64' : 'lib';
-    await tree.copy(join(place, name), from, 0o755);
+    await system.copy(join('lib', name), from, 0o755);
+    // The loader has its place in every program; everything else is looked for in folders.
+    if (name.startsWith('ld-linux') && !triplet.startsWith('x86_64'))
+      base.link(join('lib', name), `/${mountpoint}/lib/${name}`);
   }
-  // Libraries of Debian are looked for in a folder of the architecture first, then in /lib and /usr/lib.
-  tree.link(`lib/${triplet}`, '.').link(`usr/lib/${triplet}`, '/lib');
-  return tree;
+  base.link('usr/bin', `/${mountpoint}/bin`);
+  if (triplet.startsWith('x86_64')) base.link('lib64', `/${mountpoint}/lib`);
+  // Libraries of Debian are looked for in a folder of the architecture first.
+  for (const folder of ['lib', 'usr/lib']) base.link(join(folder, triplet), `/${mountpoint}/lib`);
+  return { base, system };
 }
 
 /** Shared libraries that `programs` need, and that those need, by name. */
