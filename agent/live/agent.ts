@@ -1,4 +1,7 @@
-/** The agent's life: inventory, plan, deed, report, again. */
+/**
+ * The agent's life: inventory, plan, deed, report, again. What comes after the first question is loaded after it: a slow
+ * machine takes seconds for it.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type After,
@@ -13,11 +16,8 @@ import { asFailure, type Failure, type FailureCode, failure } from '../../shared
 import type { FlashState } from '../../shared/flash/advance.ts';
 import type { Appliance } from './appliance.ts';
 import { diskText, ruleText } from './choose.ts';
-import { awaitDisk } from './disks.ts';
-import { finish } from './finish.ts';
-import { type InteractivePlan, interact } from './interactive.ts';
-import { type LocalDisk, takeInventory } from './inventory.ts';
-import { runJob } from './job.ts';
+import type { InteractivePlan } from './interactive.ts';
+import type { LocalDisk } from './inventory.ts';
 import type { Machine } from './machine.ts';
 import { failureMessage } from './report.ts';
 import { Reporter } from './reporter.ts';
@@ -97,6 +97,7 @@ class Agent {
   async #inventory(): Promise<Inventory> {
     const { machine, signal, allowLoop, bootedFrom, mac } = this.#options;
     await machine.devicesReady(signal);
+    const { takeInventory } = await import('./inventory.ts');
     const found = await takeInventory({ loops: allowLoop, booted: bootedFrom ?? mac, signal });
     const name = [found.dmi.vendor, found.dmi.product, found.dmi.serial].filter(Boolean).join(' ');
     // Said before any plan: what is missing may be what the network needs.
@@ -143,6 +144,7 @@ class Agent {
   async #interact(plan: InteractivePlan): Promise<Turn> {
     const { machine, appliance, mac, allowLoop, signal } = this.#options;
     const options = { machine, appliance, mac, allowLoop, signal, plan };
+    const { interact } = await import('./interactive.ts');
     const left = await interact(options);
     if (left !== null) return this.#leave(left, false);
     return { kind: 'again', seconds: Math.max(1, plan.poll_seconds), failed: false };
@@ -238,6 +240,11 @@ class Agent {
     let step: Step = 'preparing';
     try {
       screen.say(`Plan: write ${plan.image.name} onto ${ruleText(plan.disk)}.`);
+      const [{ awaitDisk }, { runJob }, { finish }] = await Promise.all([
+        import('./disks.ts'),
+        import('./job.ts'),
+        import('./finish.ts'),
+      ]);
       const disk = await awaitDisk({ rule: plan.disk, machine, loops: allowLoop, signal: together });
       const named = { path: disk.path, serial: disk.serial };
       reporter.tell({ step, bytes: 0, total: null, rate: null, disk: named });

@@ -1,6 +1,5 @@
 /** Speaks to the appliance: one question, one answer, asked again while the network or the appliance is away. */
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http';
-import { Agent as HttpsAgent, request as requestSecurely } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 import { bodyBytes } from '../../shared/contract/agent.ts';
 import type { Checked } from '../../shared/descriptor.ts';
@@ -37,6 +36,9 @@ export interface Persistence {
 /** Status codes that a repetition may mend. 404: the machine's record may be on its way. */
 const passing = (status: number): boolean => [404, 408, 425, 429].includes(status) || status >= 500;
 
+/** TLS is loaded only where it is spoken: most of an agent's start would be for it. */
+const secure = (): typeof import('node:https') => process.getBuiltinModule('node:https');
+
 export class Appliance {
   readonly server: string;
   readonly #options: ApplianceOptions;
@@ -46,7 +48,7 @@ export class Appliance {
     this.server = options.server;
     this.#options = options;
     const keep = { keepAlive: true, maxSockets: 2 };
-    this.#agent = options.server.startsWith('https:') ? new HttpsAgent(keep) : new HttpAgent(keep);
+    this.#agent = options.server.startsWith('https:') ? new (secure().Agent)(keep) : new HttpAgent(keep);
   }
 
   /**
@@ -147,7 +149,7 @@ export class Appliance {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(tryMilliseconds)]);
     try {
       return await new Promise<Answer>((resolve, reject) => {
-        const ask = url.protocol === 'https:' ? requestSecurely : request;
+        const ask = url.protocol === 'https:' ? secure().request : request;
         const sent = ask(url, {
           method,
           agent: this.#agent,

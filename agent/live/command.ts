@@ -9,7 +9,6 @@ import { Appliance } from './appliance.ts';
 import { parseCommandLine } from './commandline.ts';
 import { liveMachine, type Machine, otherMachine } from './machine.ts';
 import { failureMessage } from './report.ts';
-import { trust } from './trust.ts';
 
 /** Seconds that a failure stays on the console before the machine starts over. */
 const reading = 60;
@@ -38,7 +37,9 @@ export const runAgent: Command<'agent'> = async (values, { signal }) => {
       const { server, ...facts } = boot;
       const authority = ticket?.ca_fingerprint ?? null;
       const ready = async () => {
-        if (server.startsWith('https:')) await trust(server, authority, machine, onTrouble, signal);
+        if (!server.startsWith('https:')) return;
+        const { trust } = await import('./trust.ts');
+        await trust(server, authority, machine, onTrouble, signal);
       };
       const ends = earlierEnds(process.env);
       const options = { appliance, machine, allowLoop: values.allowLoop, signal, ready, ...facts };

@@ -5,7 +5,6 @@ import type { After } from '../../shared/contract/agent.ts';
 import { asFailure } from '../../shared/failure.ts';
 import { names } from '../disk/kernel.ts';
 import { runTool } from '../disk/tool.ts';
-import { loadKernel, startKernel } from './kexec.ts';
 import { Screen } from './screen.ts';
 
 export interface Machine {
@@ -56,14 +55,16 @@ export async function liveMachine(): Promise<Machine> {
         await pause(100, undefined, { signal });
       }
     },
-    loadKernel,
+    async loadKernel(disk, signal) {
+      return (await import('./kexec.ts')).loadKernel(disk, signal);
+    },
     async leave(next) {
       // Should the loaded kernel not start, the firmware starts the disk.
       await writeFile('/run/bty/next', next === 'kexec' ? 'reboot' : next);
       if (next !== 'kexec') return;
       await runTool({ tool: 'sync', args: [], purpose: 'leave nothing unwritten', timeout: 60_000 });
       try {
-        startKernel();
+        (await import('./kexec.ts')).startKernel();
       } catch (error) {
         screen.say(`The kernel of the disk did not start: ${asFailure(error).message}`);
       }
