@@ -37,8 +37,8 @@ interface Pending {
   readonly resolve: (answer: Answer) => void;
 }
 
-const bootSeconds = 150;
-const commandSeconds = 120;
+const bootSeconds = 900;
+const commandSeconds = 600;
 
 export class Guest {
   readonly #qemu: ChildProcess;
