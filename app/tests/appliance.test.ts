@@ -36,7 +36,7 @@ async function placeLiveSystem(data: string): Promise<void> {
 }
 
 async function startFull(page: Page): Promise<void> {
-  await page.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached', timeout: 30_000 });
+  await page.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached' });
   await page.locator('.disk').filter({ hasText: 'lab0' }).click();
   await page.locator('.disk').filter({ hasText: 'bty gives out addresses' }).click();
   await page.getByText('Answer machines on lab0 (10.77.0.1), giving out addresses.').waitFor();
@@ -45,8 +45,8 @@ async function startFull(page: Page): Promise<void> {
 }
 
 async function running(page: Page): Promise<void> {
-  await page.getByRole('heading', { name: 'Running' }).waitFor({ timeout: 60_000 });
-  await page.getByText('on lab0, full').waitFor({ timeout: 30_000 });
+  await page.getByRole('heading', { name: 'Running' }).waitFor();
+  await page.getByText('on lab0, full').waitFor();
 }
 
 /** Number of the process of the appliance. */
@@ -79,7 +79,7 @@ async function chosenAddressesInForce(data: string): Promise<void> {
 
 test('started from the window, it lists a machine that boots, tells its story, comes back when it is killed, and stops', {
   skip,
-  timeout: 300_000,
+  timeout: 1_800_000,
 }, async () => {
   await using bench = await Bench.make();
   await using desk = await openApp();
@@ -87,7 +87,7 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await placeLiveSystem(data);
   const found: string[] = [];
   await goTo(page, 'Network boot');
-  await page.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached', timeout: 30_000 });
+  await page.getByRole('radio', { name: /lab0/ }).waitFor({ state: 'attached' });
   await look(page, '14-network-boot', found);
   await startFull(page);
   await running(page);
@@ -100,15 +100,15 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await chosenAddressesInForce(data);
   const { failed } = await bench.boot('BIOS ROM');
   assert.deepEqual(failed, []);
-  await page.getByRole('cell', { name: '10.77.100.7' }).waitFor({ timeout: 30_000 });
+  await page.getByRole('cell', { name: '10.77.100.7' }).waitFor();
   const machine = page.getByRole('button', { name: /^02:5b:00:/ });
-  await machine.waitFor({ timeout: 30_000 });
+  await machine.waitFor();
   await machine.click();
   for (const step of ['discover', 'offer', 'ack', 'tftp-start', 'script'])
     await page
       .locator('.step-kind', { hasText: new RegExp(`^${step}$`) })
       .first()
-      .waitFor({ timeout: 30_000 });
+      .waitFor();
   await look(page, '16-network-boot-story', found);
 
   // It is killed by force, and is there again with the machine that it knew.
@@ -116,10 +116,10 @@ test('started from the window, it lists a machine that boots, tells its story, c
   await until(async () => ![0, first].includes(await applianceOf(app)), 'it was started again');
   await running(page);
   await page.getByRole('button', { name: 'Overview' }).click();
-  await machine.waitFor({ timeout: 30_000 });
+  await machine.waitFor();
 
   await page.getByRole('button', { name: 'Log' }).click();
-  await page.locator('.log-line').first().waitFor({ timeout: 30_000 });
+  await page.locator('.log-line').first().waitFor();
   await look(page, '17-network-boot-log', found);
   const second = await applianceOf(app);
   await stopAppliance(desk.page);
@@ -130,7 +130,7 @@ test('started from the window, it lists a machine that boots, tells its story, c
 
 test('what is in its way is told with advice, and over when it is gone', {
   skip,
-  timeout: 300_000,
+  timeout: 1_800_000,
 }, async () => {
   await using bench = await Bench.make();
   await using desk = await openApp();
@@ -139,7 +139,7 @@ test('what is in its way is told with advice, and over when it is gone', {
   await goTo(page, 'Network boot');
   await startFull(page);
   const alert = page.getByRole('alert');
-  await alert.getByText('TCP port 8080 on 0.0.0.0 is held by another program.').waitFor({ timeout: 30_000 });
+  await alert.getByText('TCP port 8080 on 0.0.0.0 is held by another program.').waitFor();
   const found: string[] = [];
   await look(page, '20-network-boot-trouble', found);
   assert.deepEqual(found, []);
@@ -150,9 +150,9 @@ test('what is in its way is told with advice, and over when it is gone', {
   await squatter[Symbol.asyncDispose]();
 
   await bench.ip('link', 'set', 'lab1', 'down');
-  await alert.getByText('lab0 has no link').waitFor({ timeout: 30_000 });
+  await alert.getByText('lab0 has no link').waitFor();
   await bench.ip('link', 'set', 'lab1', 'up');
-  await alert.getByText('lab0 has no link').waitFor({ state: 'detached', timeout: 30_000 });
+  await alert.getByText('lab0 has no link').waitFor({ state: 'detached' });
   await stopAppliance(desk.page);
 
   // Somebody else answers DHCP here.
@@ -160,12 +160,12 @@ test('what is in its way is told with advice, and over when it is gone', {
   await once(socket, 'listening');
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await running(page);
-  await alert.getByText('UDP port 67 on lab0 is held by').waitFor({ timeout: 30_000 });
+  await alert.getByText('UDP port 67 on lab0 is held by').waitFor();
   await alert.getByText('Stop that program, or choose another interface or port.').waitFor();
   socket.close();
 
   await bench.takeAway();
-  await alert.getByText('There is no network interface "lab0"').waitFor({ timeout: 30_000 });
+  await alert.getByText('There is no network interface "lab0"').waitFor();
   await stopAppliance(desk.page);
 });
 
@@ -184,7 +184,7 @@ async function closeWindow(app: ElectronApplication): Promise<void> {
 
 test('its own pages need no password and go nowhere else; left running it is found again; closing asks first', {
   skip,
-  timeout: 300_000,
+  timeout: 1_800_000,
 }, async (context) => {
   const data = await folderFor(context);
   await placeLiveSystem(data);
@@ -242,7 +242,7 @@ test('its own pages need no password and go nowhere else; left running it is fou
   const { failed } = await bench.boot('iPXE');
   assert.deepEqual(failed, []);
   await page.getByRole('button', { name: 'Overview' }).click();
-  await page.getByRole('button', { name: /^02:5b:00:/ }).waitFor({ timeout: 30_000 });
+  await page.getByRole('button', { name: /^02:5b:00:/ }).waitFor();
   await page.getByRole('button', { name: 'Password for other browsers…' }).click();
   const seen: string[] = [];
   await look(page, '18-other-browsers', seen);
