@@ -233,6 +233,16 @@ test('a resumed reply that starts elsewhere fails the transfer', async (context)
   });
 });
 
+test('a server that sends no byte and tells no length is asked once more, and has an empty image', async (context) => {
+  let asked = 0;
+  const address = await rawServer(context, (count) => {
+    asked = count + 1;
+    return 'HTTP/1.1 200 OK\r\n\r\n';
+  });
+  assert.equal((await readAll(address)).length, 0);
+  assert.ok(asked <= 3, `${asked} requests`);
+});
+
 test('whatever a server answers, there are bytes or a Failure', async (context) => {
   const lines = fc.constantFrom(
     'HTTP/1.1 200 OK',

@@ -91,7 +91,8 @@ export class HttpStream implements SourceStream {
     }
     this.#part = null;
     if (part.end === null) {
-      if (part.framing === 'chunked') this.#ended = true;
+      // Who has nothing at the first byte has nothing past it either.
+      if (part.framing === 'chunked' || this.#lookingPastEnd) this.#ended = true;
       else this.#lookingPastEnd = true;
     } else if (this.#position < part.end) {
       part.body.discard();
