@@ -56,12 +56,23 @@ export async function loadKey(path: string): Promise<LoadedKey | null> {
   return { private: bytes, public: line, fingerprint: fingerprint(wire), path };
 }
 
+/**
+ * A new private key in the form of OpenSSH. ssh2 (1.17) takes all leading zeros from the public half, also its own
+ * ones, so that one key of 256 is malformed: nothing reads it, and it is made anew.
+ */
+export async function newKey(): Promise<string> {
+  const { utils } = await library();
+  for (let tries = 0; tries < 32; tries++) {
+    const { private: made } = utils.generateKeyPairSync('ed25519', { comment: 'bty' });
+    if (!(utils.parseKey(made) instanceof Error)) return made;
+  }
+  throw new Error('none of 32 new keys can be read');
+}
+
 /** The key in `path`, made when there is none. `owner`: the folder whose owner the key gets. */
 export async function makeKey(path: string, owner: string): Promise<LoadedKey> {
   const present = await loadKey(path);
   if (present !== null) return present;
-  const { utils } = await library();
-  const pair = utils.generateKeyPairSync('ed25519', { comment: 'bty' });
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const partial = `${path}.${process.pid}.partial`;
@@ -69,7 +80,7 @@ export async function makeKey(path: string, owner: string): Promise<LoadedKey> {
   try {
     const file = await open(partial, 'wx', 0o600);
     try {
-      await file.writeFile(pair.private);
+      await file.writeFile(await newKey());
       await file.sync();
     } finally {
       await file.close();
@@ -87,9 +98,9 @@ export async function makeKey(path: string, owner: string): Promise<LoadedKey> {
   } finally {
     await rm(partial, { force: true });
   }
-  const made = await loadKey(path);
-  if (made === null) throw failure('TASK_KEY_UNUSABLE', { path, problem: 'it vanished' });
-  return made;
+  const key = await loadKey(path);
+  if (key === null) throw failure('TASK_KEY_UNUSABLE', { path, problem: 'it vanished' });
+  return key;
 }
 
 async function library(): Promise<typeof import('ssh2')> {

@@ -15,6 +15,7 @@ import ssh2, {
 import type { TaskState } from '../../../shared/contract/task.ts';
 import type { Config } from '../../config/settings.ts';
 import { putMachine } from '../../machines/testing.ts';
+import { newKey } from '../../tasks/key.ts';
 import { until } from '../../testing/files.ts';
 import { temporaryDirectory } from '../../testing.ts';
 import { type Bench, ended, outputOf, reaches, saveTask, startBench, wrote } from './bench.ts';
@@ -37,7 +38,7 @@ interface Manners {
 
 /** A server that lets everybody in, answers signs of life, and does with requests what `manners` says. */
 async function startServer(context: TestContext, manners: Manners): Promise<void> {
-  const hostKey = ssh2.utils.generateKeyPairSync('ed25519').private;
+  const hostKey = await newKey();
   const clients = new Set<Connection>();
   const server = new ssh2.Server({ hostKeys: [hostKey] }, (client) => {
     clients.add(client);
@@ -118,7 +119,7 @@ inOwnSpace(import.meta.url, 'hostile machines, in a network of their own', () =>
     const bench = await startBench(context, { taskIdentity: 'strict', taskWaitSeconds: 2 });
     await startServer(context, { exec: () => {} });
     await startRun(bench, run);
-    const state = await ended(bench, mac, 30);
+    const state = await ended(bench, mac);
     assert.equal(state.code, 'TASK_HOST_MISSING');
     assert.match(state.error ?? '', /does not say which system it is/);
   });
@@ -208,7 +209,7 @@ inOwnSpace(import.meta.url, 'hostile machines, in a network of their own', () =>
       execFileSync('umount', ['-l', tasks]);
       rmSync(stateDir, { recursive: true });
     });
-    const state = await ended(bench, mac, 30);
+    const state = await ended(bench, mac);
     assert.equal(state.code, 'TASK_OUTPUT_LOST', state.error ?? '');
     assert.match(state.error ?? '', /ENOSPC/);
     await until('nothing runs on the machine', () => processesWith(word(1)).length === 0);
