@@ -51,13 +51,17 @@ export const runTui: Command<'tui'> = async (values, { environment, signal }) =>
     signal,
     leave: (how) => leave(how),
   });
+  const guard = new Guard(modes);
   // Before the message of the fault, which would else stand on the screen that is taken away.
-  const giveBack = () => session.stopNow();
+  const giveBack = () => {
+    session.stopNow();
+    // It would clear what is told now.
+    guard.release();
+  };
   process.prependListener('uncaughtException', giveBack);
   process.on('exit', giveBack);
   const goOn = () => session.renew();
   process.on('SIGCONT', goOn);
-  const guard = new Guard(modes);
   try {
     const ending = await session.run();
     if (session.result !== null) tell(session.result);

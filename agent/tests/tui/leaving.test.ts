@@ -52,10 +52,20 @@ test('a fault of its own is told on the terminal, which is whole', { skip }, () 
     await writeFile(fault, "process.on('SIGUSR2', () => { throw new Error('made for the test'); });");
     const environment = { NODE_OPTIONS: `--import=${pathToFileURL(fault)}` };
     await withProgram(async (window, pid) => {
+      const [guard = ''] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ');
+      assert.match(await readFile(`/proc/${guard}/cmdline`, 'utf8'), /tui-guard/);
       process.kill(pid, 'SIGUSR2');
       const shown = await window.sees(/ended with 1$/m);
       assert.match(shown, /bty met a fault of its own: made for the test/);
       await window.isWhole();
+      // What watches over the terminal leaves it alone then.
+      await window.until('its guard has gone', () =>
+        readFile(`/proc/${guard}/stat`, 'utf8').then(
+          () => null,
+          () => true,
+        ),
+      );
+      assert.match(await window.screen(), /bty met a fault of its own/);
     }, environment);
   }),
 );
