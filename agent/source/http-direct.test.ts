@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -107,4 +107,30 @@ test('a reply in chunks is left to others', async (context) => {
     sent(socket, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
   );
   assert.equal(answer, null);
+});
+
+test('what was answered leaves nothing at the signal, which ends what is not', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello'));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const abort = new AbortController();
+  const { signal } = abort;
+  const question = {
+    url: new URL(`http://127.0.0.1:${port}/`),
+    headers: {},
+    signal,
+    answerMilliseconds: 60_000,
+  };
+  for (let count = 0; count < 5; count++) {
+    const body = (await exchangeDirectly(question))?.body(60_000);
+    while ((await body?.read(new Uint8Array(10))) !== 0);
+  }
+  server.close();
+  await once(server, 'close');
+  while (getEventListeners(signal, 'abort').length > 0) await new Promise((resolve) => setImmediate(resolve));
+  abort.abort(new Error('enough'));
+  await assert.rejects(exchangeDirectly(question), /enough/);
 });

@@ -21,6 +21,7 @@ const chunkBytes = 128 * 1024;
 export function exchangeDirectly(question: Question): Promise<Answer | null> {
   return new Promise((resolve, reject) => {
     const { url, signal, answerMilliseconds } = question;
+    signal.throwIfAborted();
     const reader = new ReplyReader(signal, (error, answer) => {
       clearTimeout(timer);
       if (signal.aborted) reject(signal.reason);
@@ -60,7 +61,11 @@ class ReplyReader {
     this.#settle = settle;
     const callback = (count: number, buffer: Uint8Array): boolean =>
       this.#received(buffer.subarray(0, count));
-    this.#socket = new Socket({ signal, onread: { buffer: this.#buffers.next, callback } });
+    this.#socket = new Socket({ onread: { buffer: this.#buffers.next, callback } });
+    // The socket's own `signal` keeps its listener, and with it the buffers, for as long as there is the signal.
+    const stop = () => this.#socket.destroy();
+    signal.addEventListener('abort', stop, { once: true });
+    this.#socket.once('close', () => signal.removeEventListener('abort', stop));
     this.#inbox = new Inbox(limits, () => this.#socket.resume(), this.#buffers.spent);
   }
 
