@@ -45,8 +45,9 @@ export class Window {
       await use(window);
     } catch (error) {
       const shown = await window.screen().catch(() => '');
-      if (error instanceof Error) error.message += `\n--- screen\n${shown}`;
-      throw error;
+      const sent = await window.sent().catch(() => '');
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      throw new Error(`${what}\n--- screen\n${shown}\n--- sent last\n${JSON.stringify(sent.slice(-2000))}`);
     } finally {
       await window.#tmux('kill-server').catch(() => {});
       await rm(folder, { recursive: true, force: true });
@@ -129,7 +130,10 @@ export class Window {
   async pid(): Promise<number> {
     const shell = await this.ask('#{pane_pid}');
     const children = await readFile(`/proc/${shell}/task/${shell}/children`, 'utf8');
-    return Number(children.trim().split(' ')[0]);
+    const pid = Number(children.trim().split(' ')[0]);
+    // 0 would name the processes of the test itself.
+    assert.ok(pid > 0, 'the program runs');
+    return pid;
   }
 
   /** Everything that was sent to the terminal. */
