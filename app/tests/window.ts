@@ -49,7 +49,9 @@ export async function openApp(options: OpenOptions = {}): Promise<Opened> {
       await ended;
     }
     await display[Symbol.asyncDispose]();
-    if (options.data === undefined) await rm(data, { recursive: true, force: true });
+    // Processes of the window may write their last meanwhile.
+    const patiently = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 };
+    if (options.data === undefined) await rm(data, patiently);
   };
   try {
     const { page, complaints } = await ready(app, options);
