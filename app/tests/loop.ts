@@ -1,13 +1,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
-import { patience } from './processes.ts';
+import { patience, until } from './processes.ts';
 
 const run = promisify(execFile);
 /** Debian's own, because its packages of Python modules are seen by no other. */
@@ -43,7 +43,11 @@ export async function loopDisk(size: number): Promise<LoopDisk> {
 /** The device takes the size that its file has now: LOOP_SET_CAPACITY of linux/loop.h. */
 async function unplug(path: string, file: string): Promise<void> {
   await truncate(file, 0);
-  await run(python, ['-c', 'import fcntl,sys; fcntl.ioctl(open(sys.argv[1]), 0x4C07)', path]);
+  // The kernel may go by a size that it asked for a moment ago.
+  await until(async () => {
+    await run(python, ['-c', 'import fcntl,sys; fcntl.ioctl(open(sys.argv[1]), 0x4C07)', path]);
+    return Number(await readFile(`/sys/block/${basename(path)}/size`, 'utf8')) === 0;
+  }, `${path} has no size`);
 }
 
 export type Wish = 'hold-writes' | 'hold-reads' | 'hold-flushes' | 'fail-writes' | 'fail-reads';
@@ -57,6 +61,8 @@ export interface ValveDisk extends AsyncDisposable {
   unplug(): Promise<void>;
   wish(what: Wish): Promise<void>;
   unwish(what: Wish): Promise<void>;
+  /** Resolves once one of these was held up. */
+  waits(what: 'writes' | 'reads' | 'flushes'): Promise<void>;
 }
 
 /** A loop device whose reads and writes wait or fail as they are told to; see valvefs.py. */
@@ -87,6 +93,7 @@ export async function valveDisk(size: number, ...wishes: readonly Wish[]): Promi
     },
     wish: (what: Wish) => writeFile(join(wishing, what), ''),
     unwish: (what: Wish) => rm(join(wishing, what), { force: true }),
+    waits: (what: string) => until(() => existsSync(join(wishing, `waits-${what}`)), `${what} wait`),
   };
   for (const what of wishes) await disk.wish(what);
   return {

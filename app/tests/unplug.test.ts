@@ -13,15 +13,18 @@ const MiB = 1 << 20;
 /** What holds a disk up so that it is found in a phase, and the words of the window for that phase. */
 interface Phase {
   readonly words: string;
+  /** What is held up then: the words are there before it. */
+  readonly waits: 'writes' | 'flushes';
   readonly before?: (disk: ValveDisk) => Promise<void>;
   /** What is done when the disk is found in an earlier phase. */
   readonly at?: string;
   readonly during?: (disk: ValveDisk, source: Faucet) => Promise<void>;
 }
 const phases: readonly Phase[] = [
-  { words: 'Clearing the start', before: (disk) => disk.wish('hold-writes') },
+  { words: 'Clearing the start', waits: 'writes', before: (disk) => disk.wish('hold-writes') },
   {
     words: 'Flushing to the disk (can take minutes)',
+    waits: 'flushes',
     // The start is flushed when it was cleared, too.
     at: 'Writing',
     during: async (disk, source) => {
@@ -31,6 +34,7 @@ const phases: readonly Phase[] = [
   },
   {
     words: 'Writing the start and checking it',
+    waits: 'writes',
     before: (disk) => disk.wish('hold-reads'),
     at: 'Verifying',
     // The start is the last that is written, after all else was read back.
@@ -60,7 +64,7 @@ test('a disk that is unplugged is told as gone, whatever is being done to it', {
   await page.getByText('Now choose the disk').waitFor();
   assert.equal(await page.getByRole('button', { name: 'Flash', exact: true }).last().isDisabled(), true);
 
-  for (const [index, { words, before, at, during }] of phases.entries()) {
+  for (const [index, { words, waits, before, at, during }] of phases.entries()) {
     const disk = lost[index];
     assert.ok(disk);
     await before?.(disk);
@@ -70,9 +74,11 @@ test('a disk that is unplugged is told as gone, whatever is being done to it', {
       await during?.(disk, source);
     }
     await lane(page, disk.path).getByText(words, { exact: true }).waitFor();
+    await disk.waits(waits);
     await disk.unplug();
     await result(page, 'Not written');
-    assert.match((await lane(page, disk.path).textContent()) ?? '', /disappeared/, words);
+    const told = (await lane(page, disk.path).textContent()) ?? '';
+    assert.match(told, /disappeared/, `${words}: ${told}`);
     await page.getByText('plug it in again to try it anew').waitFor();
     const retry = page.getByRole('button', { name: 'Try the failed one again' });
     assert.equal(await retry.isDisabled(), true, 'what is not there cannot be tried again');

@@ -3,7 +3,8 @@
     valvefs.py MOUNTPOINT BACKING WISHES
 
 While WISHES holds a file `hold-writes`, `hold-reads` or `hold-flushes`, such a call waits; while it holds `fail-writes` or
-`fail-reads`, it says EIO. Prints "ready" when it is mounted and ends when it is unmounted.
+`fail-reads`, it says EIO. Once a call has waited, WISHES holds `waits-writes` and so on. Prints "ready" when it is
+mounted and ends when it is unmounted.
 """
 
 import os
@@ -24,7 +25,10 @@ class ValveFs(Operations):
         print("ready", flush=True)
 
     def heed(self, calls):
-        while os.path.exists(os.path.join(self.wishes, "hold-" + calls)):
+        hold = os.path.join(self.wishes, "hold-" + calls)
+        if os.path.exists(hold):
+            open(os.path.join(self.wishes, "waits-" + calls), "w").close()
+        while os.path.exists(hold):
             time.sleep(0.02)
         if os.path.exists(os.path.join(self.wishes, "fail-" + calls)):
             raise FuseOSError(EIO)
@@ -55,8 +59,9 @@ class ValveFs(Operations):
 
 def main():
     mountpoint, backing, wishes = sys.argv[1:]
-    # direct_io: every read comes here, not from pages that the kernel kept. What waits does not keep others waiting.
-    FUSE(ValveFs(backing, wishes), mountpoint, foreground=True, direct_io=True, big_writes=True)
+    # direct_io: every read comes here, not from pages that the kernel kept; nor is the size from what it kept.
+    # What waits does not keep others waiting.
+    FUSE(ValveFs(backing, wishes), mountpoint, foreground=True, direct_io=True, big_writes=True, attr_timeout=0)
 
 
 main()
