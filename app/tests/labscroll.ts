@@ -6,8 +6,8 @@
 import type { Page } from 'playwright-core';
 import { enter, enterMachines, openPage, startBrowser, startLab } from './lab.ts';
 
-/** Longest frame that nobody feels, in milliseconds: three refreshes of 60 a second, which the page's clock tells as 50.1. */
-const longest = 50.2;
+/** Longest frame that nobody feels, in milliseconds. */
+const longest = 50;
 
 export interface Scrolled {
   readonly frames: number;
