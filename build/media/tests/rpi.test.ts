@@ -3,12 +3,11 @@
  * system on a virtual machine of the same architecture, started from the kernel of the card.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { copyFile, readFile, truncate } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../../test/port.ts';
 import { run } from '../iso.ts';
 import { buildPi, piTools } from '../rpi.ts';
 import { stateSector } from '../server.ts';
@@ -31,14 +30,6 @@ interface Entry {
   readonly size: number;
   readonly type: string;
   readonly bootable?: boolean;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : assert.fail();
 }
 
 /** What the appliance answers with, as soon as it does. */
