@@ -152,13 +152,20 @@ function watch(child: ChildProcess): Running {
   });
   const line = (wanted: (line: string) => boolean, skip = 0) =>
     new Promise<string>((resolve, reject) => {
+      // A line is looked at once: there can be hundreds of thousands, and a program waits for who reads it.
+      let looked = 0;
+      let before = 0;
       const look = () => {
-        const found = lines.filter(wanted)[skip];
+        let found: string | undefined;
+        while (found === undefined && looked < lines.length) {
+          const next = lines[looked++] ?? '';
+          if (wanted(next) && before++ === skip) found = next;
+        }
         if (found === undefined && !isOver) return;
         listeners.delete(look);
         clearTimeout(late);
         if (found !== undefined) resolve(found);
-        else reject(new Error(`the program ended before: ${text}`));
+        else reject(new Error(`the program ended before: ${text.slice(-2000)}`));
       };
       const late = setTimeout(() => {
         listeners.delete(look);
@@ -183,11 +190,11 @@ export class Stand {
     lab: Lab,
     space: string,
     settings: unknown,
-    options: { journal?: string } = {},
+    options: { journal?: string; about?: string } = {},
   ): Promise<Stand> {
     const file = join(import.meta.dirname, 'stand.ts');
     const journal = options.journal ?? join(lab.folder, `${space}.journal`);
-    const running = lab.node(space, file, [journal, JSON.stringify(settings)]);
+    const running = lab.node(space, file, [journal, JSON.stringify(settings), options.about ?? '']);
     const stand = new Stand(running);
     await stand.answer();
     return stand;

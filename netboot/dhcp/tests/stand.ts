@@ -1,11 +1,11 @@
 /**
  * The DHCP server alone, as a program for tests: JSON lines in (`settings`, `states`, `reserve`, `stop`), JSON lines
- * out. Arguments: path of the journal, first settings as JSON, and `quiet` to tell no steps.
+ * out. Arguments: path of the journal, first settings as JSON, and what a step or news must hold to be told.
  */
 import { createInterface } from 'node:readline';
 import type { DhcpReservation, DhcpSettings } from '../../../shared/contract/dhcp.ts';
 import { asFailure } from '../../../shared/failure.ts';
-import { nobody, type Witness } from '../../story/step.ts';
+import type { Witness } from '../../story/step.ts';
 import { DhcpServer } from '../server.ts';
 import type { BootPolicy } from '../situation.ts';
 import { Store } from '../store.ts';
@@ -18,7 +18,11 @@ interface Order {
 }
 
 const tell = (value: unknown) => void process.stdout.write(`${JSON.stringify(value)}\n`);
-const [path = '', first = '{"interfaces":[]}', quiet] = process.argv.slice(2);
+const [path = '', first = '{"interfaces":[]}', about = ''] = process.argv.slice(2);
+const tellAbout = (value: unknown) => {
+  const line = JSON.stringify(value);
+  if (line.includes(about)) process.stdout.write(`${line}\n`);
+};
 const boot: BootPolicy = {
   httpPort: 8080,
   scriptPath: '/pxe-bootstrap.ipxe',
@@ -26,13 +30,13 @@ const boot: BootPolicy = {
   has: () => true,
   overrideFor: () => null,
 };
-const told: Witness = { step: (step) => tell({ step }), datagram() {} };
+const told: Witness = { step: (step) => tellAbout({ step }), datagram() {} };
 const store = await Store.open(path, { onFailure: (error) => tell({ broken: String(error) }) });
 const server = new DhcpServer({
   store,
   boot: () => boot,
-  witness: quiet === 'quiet' ? nobody : told,
-  news: (news) => tell({ news }),
+  witness: told,
+  news: (news) => tellAbout({ news }),
   clock: Date.now,
   watchEvery: 200,
 });
