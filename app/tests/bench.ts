@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { _electron, type ElectronApplication } from 'playwright-core';
 import { electronFiles } from '../../build/app/electron.ts';
+import type { Opened, Smoothness, Windows } from '../../build/bench/window.ts';
 import { startDisplay } from './display.ts';
 import { loopDisk } from './loop.ts';
 import { packedApp } from './packed.ts';
@@ -14,18 +15,12 @@ import { openApp } from './window.ts';
 
 /**
  * Time from the start to a window that answers, memory when idle, and frame times while a disk is written: of the
- * packed app, and of an Electron window with nothing in it, in the same run.
+ * packed app, and of an Electron window with nothing in it, in turn. Argument: rounds. Prints what it finds as JSON;
+ * `npm run bench -- --only window` tells it.
  */
-const rounds = 3;
+const rounds = Number(process.argv[2] ?? 1);
 
-interface Measured {
-  /** Milliseconds. */
-  readonly start: number;
-  /** Bytes, shared pages counted once. */
-  readonly memory: number;
-}
-
-async function measure(executable: string): Promise<Measured> {
+async function measure(executable: string): Promise<Opened> {
   await using display = await startDisplay();
   const data = await mkdtemp(join(tmpdir(), 'bty-bench-'));
   const began = performance.now();
@@ -69,15 +64,6 @@ app.whenReady().then(() => new BrowserWindow({ width: 1040, height: 720 }).loadF
   return join(place, 'electron');
 }
 
-interface Smoothness {
-  /** Milliseconds between frames while a disk is written: the median, and what 95 of 100 are below. */
-  readonly median: number;
-  readonly most: number;
-  /** Milliseconds that the program behind the window is late meanwhile: 99 of 100 are below, and the most. */
-  readonly late: number;
-  readonly latest: number;
-}
-
 async function smoothness(folder: string): Promise<Smoothness> {
   const image = join(folder, 'bench.img');
   await writeFile(image, Buffer.concat(Array.from({ length: 8 }, (_, index) => noise(64 << 20, index + 1))));
@@ -108,27 +94,15 @@ async function smoothness(folder: string): Promise<Smoothness> {
   return { median: at(0.5), most: at(0.95), late: late[0] ?? 0, latest: late[1] ?? 0 };
 }
 
-const best = (all: readonly Measured[], of: (one: Measured) => number) => Math.min(...all.map(of));
 const folder = await mkdtemp(join(tmpdir(), 'bty-bench-'));
 try {
   const programs = { bty: (await packedApp()).executable, bare: await bareElectron(folder) };
-  const found: Record<keyof typeof programs, Measured[]> = { bty: [], bare: [] };
+  const found = { bty: [] as Opened[], bare: [] as Opened[], writing: [] as Smoothness[] } satisfies Windows;
   for (let round = 0; round < rounds; round++) {
     for (const name of ['bare', 'bty'] as const) found[name].push(await measure(programs[name]));
+    found.writing.push(await smoothness(folder));
   }
-  const row = (title: string, of: (one: Measured) => number, unit: string, goal: number) => {
-    const [bty, bare] = [best(found.bty, of), best(found.bare, of)];
-    process.stdout.write(
-      `${title.padEnd(28)} bty ${bty.toFixed(0).padStart(5)} ${unit}   bare Electron ${bare.toFixed(0).padStart(5)} ${unit}   ${(bty / bare).toFixed(2)}x (goal ${goal}x)\n`,
-    );
-  };
-  row('start to a window, best of 3', ({ start }) => start, 'ms', 1.3);
-  row('idle memory, best of 3', ({ memory }) => memory / 1e6, 'MB', 1.5);
-  const { median, most, late, latest } = await smoothness(folder);
-  process.stdout.write(
-    `frame times while flashing     median ${median.toFixed(1)} ms, 95 of 100 below ${most.toFixed(1)} ms\n` +
-      `main is late while flashing    99 of 100 below ${late.toFixed(1)} ms, at most ${latest.toFixed(1)} ms (goal 16 ms)\n`,
-  );
+  process.stdout.write(`${JSON.stringify(found)}\n`);
 } finally {
   await rm(folder, { recursive: true, force: true });
 }

@@ -270,6 +270,6 @@ export const groups: readonly Group[] = [
 export const listGroup = 'list';
 /** The group that races the live system in virtual machines; it has an image and machines of its own. */
 export const liveGroup = 'live';
-/** The groups of the network side, each with servers of its own. */
-export const networkGroups = ['serve', 'registry', 'dhcp', 'tftp'] as const;
-export const groupNames = [...groups.map(({ name }) => name), listGroup, liveGroup, ...networkGroups];
+/** The groups with a section of their own: those of the network side, each with its servers, and the app's window. */
+export const sectionGroups = ['serve', 'registry', 'dhcp', 'tftp', 'window'] as const;
+export const groupNames = [...groups.map(({ name }) => name), listGroup, liveGroup, ...sectionGroups];

@@ -11,19 +11,19 @@ import {
   listBar,
   listGroup,
   liveGroup,
-  networkGroups,
+  sectionGroups,
 } from './groups.ts';
 import { Images } from './image.ts';
 import { measureLive, noLiveBench } from './live.ts';
 import { liveMarkdown, liveSection, liveText, withLive } from './livereport.ts';
 import { business, describeMachine, hashSecondsPerByte } from './machine.ts';
-import { type NetworkGroup, networkBenches, networkTitles, noNetworkBench } from './network/benches.ts';
-import { sectionMarkdown, sectionsOf, sectionText, withSection } from './network/report.ts';
 import { fullRun, isFullRun, type Medium, type Options, parseOptions, usage } from './options.ts';
 import { measure } from './pipeline.ts';
 import { builtProgram, copyOf } from './program.ts';
 import { type Findings, markdownReport, textReport } from './report.ts';
 import { runRounds, type Tallies } from './rounds.ts';
+import { sectionMarkdown, sectionsOf, sectionText, withSection } from './sectionreport.ts';
+import { noSectionBench, type SectionGroup, sectionBenches, sectionTitles } from './sections.ts';
 import { type Spread, spread } from './statistics.ts';
 import { compare, type Row } from './table.ts';
 import { missing, needs, type Tool } from './tools.ts';
@@ -165,43 +165,43 @@ function keepMeasurements(tallies: ReadonlyMap<Medium, Tallies>): void {
 
 async function benchAndTell(chosen: Options, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
   const { only } = chosen;
-  if (only === null || only.some((name) => name !== liveGroup && !isNetwork(name))) {
+  if (only === null || only.some((name) => name !== liveGroup && !hasSection(name))) {
     const findings = await bench(chosen, cleanup, signal);
     process.stdout.write(`\n${textReport(findings)}`);
     signal.throwIfAborted();
     const report = chosen.report ?? (isFullRun(chosen) ? document : null);
     if (report !== null) {
       const before = read(report);
-      const kept = sectionsOf(before, networkTitles);
+      const kept = sectionsOf(before, sectionTitles);
       const told = withLive(markdownReport(findings), liveSection(before));
       write(report, kept.reduce(withSection, told));
     }
     if (findings.failed) process.exitCode = 1;
   }
-  for (const name of networkGroups)
-    if (only === null || only.includes(name)) await benchNetwork(name, chosen, signal);
+  for (const name of sectionGroups)
+    if (only === null || only.includes(name)) await benchSection(name, chosen, signal);
   if (only === null || only.includes(liveGroup)) await raceLive(chosen, signal);
 }
 
-const isNetwork = (name: string) => networkGroups.some((one) => one === name);
+const hasSection = (name: string) => sectionGroups.some((one) => one === name);
 
-/** Measures one group of the network side, and puts what was found into its section of the report. */
-async function benchNetwork(name: NetworkGroup, chosen: Options, signal: AbortSignal): Promise<void> {
-  const reason = noNetworkBench(name);
+/** Measures one group that has a section of its own, and puts what was found there. */
+async function benchSection(name: SectionGroup, chosen: Options, signal: AbortSignal): Promise<void> {
+  const reason = noSectionBench(name);
   if (reason !== null) {
     say(`${name}: skipped, ${reason}`);
     return;
   }
   const { rounds } = chosen;
   const { load } = business();
-  const section = await networkBenches[name]({ rounds, say, signal });
+  const section = await sectionBenches[name]({ rounds, say, signal });
   process.stdout.write(`\n${sectionText(section)}`);
   const report = chosen.report ?? (rounds >= fullRun.rounds ? document : null);
   const told = { date: new Date().toISOString().slice(0, 10), rounds, load };
   if (report !== null) write(report, withSection(read(report), sectionMarkdown(section, told)));
 }
 
-/** Races the live system, and puts what was found into its section of the report. */
+/** Races the live system, and puts what was found there. */
 async function raceLive(chosen: Options, signal: AbortSignal): Promise<void> {
   const reason = noLiveBench();
   if (reason !== null) {

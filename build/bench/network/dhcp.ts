@@ -1,9 +1,9 @@
 /** Leases a second by perfdhcp: the appliance beside dnsmasq, each with its leases on the disk. */
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { atLeast, atMost, type Finding, finding, type Run, ratioAtLeast, type Section } from '../finding.ts';
 import { rotate } from '../statistics.ts';
-import { atLeast, atMost, type Finding, finding, ratioAtLeast, type Section } from './finding.ts';
-import { type NetworkRun, Stage, serverAddress } from './stage.ts';
+import { Stage, serverAddress } from './stage.ts';
 
 const rates = [500, 2000, 6000] as const;
 const seconds = 6;
@@ -89,7 +89,7 @@ async function exchange(name: Name, rate: number): Promise<Exchange & { readonly
   }
 }
 
-export async function benchDhcp({ rounds, say, signal }: NetworkRun): Promise<Section> {
+export async function benchDhcp({ rounds, say, signal }: Run): Promise<Section> {
   const all = new Map<string, (Exchange & { readonly cpu: number })[]>();
   for (let round = 0; round < rounds; round++) {
     for (const rate of rates) {

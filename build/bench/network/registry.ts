@@ -6,8 +6,8 @@ import { changed } from '../../../netboot/machines/change.ts';
 import { sqliteMachines } from '../../../netboot/machines/store.ts';
 import { openDatabase } from '../../../netboot/store/database.ts';
 import { noise } from '../../../netboot/testing/files.ts';
-import { atLeast, atMost, finding, type Section } from './finding.ts';
-import { type NetworkRun, password, type Server, Stage, serverAddress } from './stage.ts';
+import { atLeast, atMost, finding, type Run, type Section } from '../finding.ts';
+import { password, type Server, Stage, serverAddress } from './stage.ts';
 
 const machines = 100_000;
 const downloads = 16;
@@ -140,7 +140,7 @@ async function measured(): Promise<Measured> {
   }
 }
 
-export async function benchRegistry({ rounds, say, signal }: NetworkRun): Promise<Section> {
+export async function benchRegistry({ rounds, say, signal }: Run): Promise<Section> {
   const all: Measured[] = [];
   for (let round = 0; round < rounds; round++) {
     signal.throwIfAborted();

@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { atMost, type Finding, finding, type Run, ratioAtLeast, type Section } from '../finding.ts';
 import { rotate } from '../statistics.ts';
-import { atMost, type Finding, finding, ratioAtLeast, type Section } from './finding.ts';
-import { type NetworkRun, type Server, Stage, serverAddress } from './stage.ts';
+import { type Server, Stage, serverAddress } from './stage.ts';
 
 const mebibytes = 1024;
 const crowds = [1, 4, 16, 64] as const;
@@ -71,7 +71,7 @@ async function measured(stage: Stage, name: Name, server: Server, clients: numbe
   return { rate: gigabytes / seconds, cpu: (server.cpu() - cpu) / gigabytes, peak: server.peak() / 2 ** 20 };
 }
 
-export async function benchServing({ rounds, say, signal }: NetworkRun): Promise<Section> {
+export async function benchServing({ rounds, say, signal }: Run): Promise<Section> {
   const stage = await Stage.make();
   const servers = new Map<Name, Server>();
   const all = new Map<string, Measured[]>();

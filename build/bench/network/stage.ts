@@ -30,12 +30,6 @@ function packed(): Promise<string> {
   return packing;
 }
 
-export interface NetworkRun {
-  readonly rounds: number;
-  readonly say: (text: string) => void;
-  readonly signal: AbortSignal;
-}
-
 /** A server that is measured. */
 export interface Server {
   readonly name: string;

@@ -2,10 +2,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { noise } from '../../../netboot/testing/files.ts';
+import { type Bar, finding, type Run, ratioAtLeast, type Section } from '../finding.ts';
 import { rotate } from '../statistics.ts';
-import { type Bar, finding, ratioAtLeast, type Section } from './finding.ts';
 import { fetchLate } from './late.ts';
-import { type NetworkRun, type Server, Stage, serverAddress } from './stage.ts';
+import { type Server, Stage, serverAddress } from './stage.ts';
 
 const spaces = 8;
 const large = 60;
@@ -95,7 +95,7 @@ async function measured(name: Name, clients: number): Promise<Measured> {
   }
 }
 
-export async function benchTftp({ rounds, say, signal }: NetworkRun): Promise<Section> {
+export async function benchTftp({ rounds, say, signal }: Run): Promise<Section> {
   const clients = 64;
   const all = new Map<Name, Measured[]>(contenders.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {

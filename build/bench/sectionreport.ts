@@ -1,6 +1,7 @@
-/** Sections of the network benches in the terminal and in docs/performance.md. */
-import { markdownTable, textTable } from '../table.ts';
+/** Sections of the benches that are not the flash engine's, in the terminal and in docs/performance.md. */
+
 import { cells, type Section } from './finding.ts';
+import { markdownTable, textTable } from './table.ts';
 
 export interface Told {
   readonly date: string;

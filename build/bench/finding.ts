@@ -1,5 +1,12 @@
-/** What the network benches find, as rows of one kind. */
-import { type Ratio, ratio, type Spread, spread } from '../statistics.ts';
+/** What the benches find that are not the flash engine's, as rows of one kind. */
+import { type Ratio, ratio, type Spread, spread } from './statistics.ts';
+
+/** How often it is measured, who is told how far it is, and what ends it. */
+export interface Run {
+  readonly rounds: number;
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+}
 
 /** What the project demands of itself: of the ratio to the other, or of the value itself. */
 export interface Bar {
@@ -68,7 +75,7 @@ const told = ({ median, min, max }: Spread) =>
 
 export function cells(findings: readonly Finding[]): readonly Cells[] {
   return [
-    ['work', 'unit', 'bty-web', 'against', 'that', 'ratio', 'by round', 'bar', ''],
+    ['work', 'unit', 'bty', 'against', 'that', 'ratio', 'by round', 'bar', ''],
     ...findings.map((one): Cells => {
       const { work, unit, ours, theirs, bar } = one;
       const kept = isKept(one);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parsePerfdhcp } from './dhcp.ts';
 import { atMost, cells, finding, isKept, ratioAtLeast } from './finding.ts';
-import { sectionMarkdown, sectionsOf, withSection } from './report.ts';
+import { parsePerfdhcp } from './network/dhcp.ts';
+import { sectionMarkdown, sectionsOf, withSection } from './sectionreport.ts';
 
 test('a bar is held against the median, or against the ratio of medians; without the other one it says nothing', () => {
   const faced = finding('work', 'MiB/s', [10, 20, 30], ratioAtLeast(1.5), {
