@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { until } from '../testing/files.ts';
-import { Journal, readJournal } from './journal.ts';
+import { Journal, readJournal, recorded } from './journal.ts';
 import { lacks } from './tests/lab.ts';
 
 const run = promisify(execFile);
@@ -48,6 +48,35 @@ test('a torn last line and altered lines are left out, and the others stay', () 
     assert.deepEqual(await recordsOf(path), { records: [{ number: 1 }, { number: 3 }], damaged: 2 });
   }));
 
+test('a record that a power cut tore, before the zeros that follow it, is left out, and those before it stay', () =>
+  inFolder(async (path) => {
+    const journal = await Journal.open({ path, snapshot: () => ['first'] });
+    await journal.append('second');
+    assert.deepEqual(await recordsOf(path), { records: ['first', 'second'], damaged: 0 });
+    const open = await readFile(path);
+    const whole = recorded(open).length;
+    assert.ok(whole < open.length, 'zeros follow');
+    await journal.close();
+    assert.equal((await stat(path)).size, whole, 'a closed journal ends with its last record');
+    await truncate(path, whole - 4);
+    await truncate(path, whole + 4096);
+    assert.deepEqual(await recordsOf(path), { records: ['first'], damaged: 1 });
+  }));
+
+test('a journal that outgrows its room goes on, and nothing in it is lost', () =>
+  inFolder(async (path) => {
+    const journal = await Journal.open({ path, snapshot: () => [] });
+    const long = 'x'.repeat(300_000);
+    for (let number = 0; number < 9; number++) await journal.append({ number, long });
+    const { records, damaged } = await recordsOf(path);
+    assert.deepEqual(
+      records.map((record) => (record as { number: number }).number),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8],
+    );
+    assert.equal(damaged, 0);
+    await journal.close();
+  }));
+
 test('a missing journal is empty', () =>
   inFolder(async (path) => {
     assert.deepEqual(await recordsOf(path), { records: [], damaged: 0 });
@@ -80,7 +109,7 @@ test('the file is written anew while appends go on, and nothing is lost or grows
         return journal.append({ key, value: round });
       });
       await Promise.all(writes);
-      largest = Math.max(largest, (await stat(path)).size);
+      largest = Math.max(largest, (await readFile(path)).indexOf(0));
     }
     await journal.close();
     const read = new Map<number, number>();

@@ -15,6 +15,7 @@ import {
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { failure } from '../../shared/failure.ts';
+import { recorded } from '../dhcp/journal.ts';
 import { askAside } from './aside.ts';
 import { applicationId, databasePath } from './database.ts';
 import { keepPrivate, makeStateFolder } from './folder.ts';
@@ -102,8 +103,9 @@ function completed(stateDir: string, target: string, now: number, program: strin
     copy.prepare('INSERT INTO backup_info (program, made_at) VALUES (?, ?)').run(program, now);
     for (const name of files) {
       const path = join(stateDir, name);
-      if (existsSync(path))
-        copy.prepare('INSERT INTO backup_files (name, content) VALUES (?, ?)').run(name, readFileSync(path));
+      if (!existsSync(path)) continue;
+      const content = recorded(readFileSync(path));
+      copy.prepare('INSERT INTO backup_files (name, content) VALUES (?, ?)').run(name, content);
     }
     const version = versionOf(copy);
     copy.close();
