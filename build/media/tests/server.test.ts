@@ -233,14 +233,19 @@ class Client {
     this.#jar = join(lab.folder, `cookies-${process.hrtime.bigint()}`);
   }
 
-  ask(method: string, path: string, more: { readonly body?: string; readonly upload?: string } = {}) {
+  ask(
+    method: string,
+    path: string,
+    more: { readonly body?: string; readonly upload?: string; readonly newJar?: string } = {},
+  ) {
     return this.#lab.curl(method, `${url}${path}`, { jar: this.#jar, ...more });
   }
 
   async login(password: string): Promise<void> {
     const limit = performance.now() + patience * 1000;
     for (;;) {
-      const reply = await this.ask('POST', '/ui/login', { body: `password=${password}` }).catch(() => null);
+      const login = { body: `password=${password}`, newJar: this.#jar };
+      const reply = await this.ask('POST', '/ui/login', login).catch(() => null);
       if (reply?.status === 303) return;
       if (performance.now() > limit) throw new Error(`no login: ${reply?.status} ${reply?.body}`);
       await pause(500);
