@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { appendFile, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  statfs,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import fc from 'fast-check';
 import { until } from '../testing/files.ts';
 import { Journal, readJournal, recorded } from './journal.ts';
 import { lacks } from './tests/lab.ts';
@@ -76,6 +87,51 @@ test('a journal that outgrows its room goes on, and nothing in it is lost', () =
     assert.equal(damaged, 0);
     await journal.close();
   }));
+
+test('whatever sectors of a group a power cut leaves out, every record before it is read, and none that is not whole', () =>
+  inFolder(async (path) => {
+    const journal = await Journal.open({ path, snapshot: () => [] });
+    const before = Array.from({ length: 20 }, (_, number) => ({ number, text: 'b'.repeat(number * 11) }));
+    for (const record of before) await journal.append(record);
+    const confirmed = recorded(await readFile(path)).length;
+    const group = Array.from({ length: 40 }, (_, number) => ({ number, text: 'g'.repeat(number * 17) }));
+    await Promise.all(group.map((record) => journal.append(record)));
+    const file = await readFile(path);
+    const whole = recorded(file).length;
+    await journal.close();
+    const sector = 512;
+    const first = Math.floor(confirmed / sector);
+    const sectors = Math.ceil(whole / sector) - first;
+    const known = new Set([...before, ...group].map((record) => JSON.stringify(record)));
+    const lostOnes = fc.array(fc.boolean(), { minLength: sectors, maxLength: sectors });
+    await fc.assert(
+      fc.asyncProperty(lostOnes, async (lost) => {
+        const torn = Buffer.from(file);
+        for (const [index, isLost] of lost.entries()) {
+          const from = Math.max(confirmed, (first + index) * sector);
+          if (isLost) torn.fill(0, from, (first + index + 1) * sector);
+        }
+        await writeFile(path, torn);
+        const { records } = await recordsOf(path);
+        assert.deepEqual(records.slice(0, before.length), before);
+        for (const record of records) assert.ok(known.has(JSON.stringify(record)));
+      }),
+      { numRuns: 60 },
+    );
+  }));
+
+test(
+  'a torn record in the midst of a megabyte of zeros is read as fast as others',
+  { timeout: 120_000 },
+  () =>
+    inFolder(async (path) => {
+      const journal = await Journal.open({ path, snapshot: () => ['first'] });
+      await journal.close();
+      const zeros = Buffer.alloc(1 << 20);
+      await appendFile(path, Buffer.concat([zeros, Buffer.from('1234abcd {"numb'), zeros]));
+      assert.deepEqual(await recordsOf(path), { records: ['first'], damaged: 1 });
+    }),
+);
 
 test('a missing journal is empty', () =>
   inFolder(async (path) => {
@@ -184,7 +240,75 @@ test(
         await journal.close();
         assert.deepEqual((await readdir(folder)).sort(), ['journal']);
       } finally {
-        await run('umount', [folder]);
+        await run('umount', ['--lazy', folder]);
       }
+    }),
+);
+
+/** A file system of `size` in a folder of its own; `fill` takes all of it but `left` bytes. */
+async function onSmallDisk(
+  size: number,
+  use: (path: string, fill: (left: number) => Promise<void>, clear: () => Promise<void>) => Promise<void>,
+): Promise<void> {
+  await inFolder(async (path) => {
+    const folder = dirname(path);
+    const filler = join(folder, 'filler');
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder]);
+    try {
+      const fill = async (left: number) => {
+        const { bavail, bsize } = await statfs(folder);
+        await writeFile(filler, Buffer.alloc(bavail * bsize - left));
+      };
+      await use(path, fill, () => rm(filler));
+    } finally {
+      await run('umount', ['--lazy', folder]);
+    }
+  });
+}
+
+test('a disk with little to spare is not filled with zeros, and one with plenty is', {
+  skip: lacks('mount', 'umount'),
+}, async () => {
+  for (const [size, isPlenty] of [
+    [8 << 20, false],
+    [64 << 20, true],
+  ] as const) {
+    await onSmallDisk(size, async (path) => {
+      const journal = await Journal.open({ path, snapshot: () => [] });
+      for (let number = 0; number < 10; number++) await journal.append({ number });
+      assert.equal((await stat(path)).size >= 1 << 20, isPlenty);
+      await journal.close();
+      assert.equal((await recordsOf(path)).records.length, 10);
+    });
+  }
+});
+
+test(
+  'a full disk takes records over the room they have, also when there is none to write the file anew',
+  { skip: lacks('mount', 'umount') },
+  () =>
+    onSmallDisk(32 << 20, async (path, fill, clear) => {
+      const told: unknown[] = [];
+      const journal = await Journal.open({
+        path,
+        // More than fits beside what fills the disk.
+        snapshot: () => ['x'.repeat(64 << 10)],
+        slack: 10,
+        onFailure: (problem) => told.push(problem),
+      });
+      await fill(0);
+      for (let number = 0; number < 100; number++) await journal.append({ number });
+      assert.deepEqual(told, []);
+      assert.equal((await recordsOf(path)).records.length, 101);
+      // What somebody waits for is not passed over.
+      await journal.rewrite();
+      assert.equal(journal.problem?.code, 'LEASES_NOT_SAVED');
+      assert.equal(told.length, 1);
+      await clear();
+      await journal.rewrite();
+      assert.equal(journal.problem, null);
+      await journal.append('last');
+      assert.equal((await recordsOf(path)).records.length, 2, 'it was written anew');
+      await journal.close();
     }),
 );

@@ -8,7 +8,7 @@
  * new size with every sync, which takes several times as long when it is slow. A closed journal has no zeros.
  */
 import { constants, write as writeFile } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
@@ -69,7 +69,10 @@ export async function readJournal(
   }
   try {
     for await (const whole of file.readLines({ encoding: 'utf8', autoClose: false })) {
-      const line = whole.endsWith('\0') ? whole.replace(/\0+$/, '') : whole;
+      // No regular expression: a torn group can be a megabyte of zeros with something behind, which would take hours.
+      let end = whole.length;
+      while (end > 0 && whole.charCodeAt(end - 1) === 0) end--;
+      const line = whole.slice(0, end);
       if (line === '') continue;
       lines++;
       const record = recordOf(line);
@@ -103,41 +106,49 @@ const many = 4;
 const gathering = 3;
 /** Bytes of zeros that records are written over. */
 const room = Buffer.alloc(1 << 20);
+/** Room is made while this many times as much is free: the last of a disk is left to those who need it. */
+const plenty = 16;
 
 /** A file that is written from its beginning to its end, and is on the disk whenever a write is done. */
 class Tape {
   readonly #file: FileHandle;
-  /** Where the next record begins, and where the zeros end. */
+  readonly #path: string;
+  /** Where the next record begins, and from where on room is made again. */
   #end: number;
-  #size: number;
+  #roomAt: number;
 
-  private constructor(file: FileHandle, end: number) {
+  private constructor(file: FileHandle, path: string, end: number) {
     this.#file = file;
+    this.#path = path;
     this.#end = end;
-    this.#size = end;
+    this.#roomAt = end;
   }
 
   static async open(path: string): Promise<Tape> {
     const file = await open(path, constants.O_WRONLY | constants.O_DSYNC);
-    const tape = new Tape(file, (await file.stat()).size);
-    await tape.#makeRoom();
+    const tape = new Tape(file, path, (await file.stat()).size);
+    await tape.makeRoom();
     return tape;
   }
 
   async append(bytes: Buffer): Promise<void> {
     await this.#write(bytes, this.#end);
     this.#end += bytes.length;
-    if (this.#end > this.#size) await this.#makeRoom();
   }
 
-  /** Without room everything works as well, only slower: a disk that is nearly full keeps what is left for records. */
-  async #makeRoom(): Promise<void> {
-    this.#size = this.#end;
+  /**
+   * Writes zeros for the records to come where there are none left. Without, everything works as well, only slower: so
+   * it is not tried with each record on a disk that has none to spare, and may fail.
+   */
+  async makeRoom(): Promise<void> {
+    if (this.#end < this.#roomAt) return;
+    this.#roomAt = this.#end + room.length;
     try {
+      const { bavail, bsize } = await statfs(dirname(this.#path));
+      if (bavail * bsize < plenty * room.length) return;
       await this.#write(room, this.#end);
-      this.#size += room.length;
     } catch {
-      await this.#file.truncate(this.#end);
+      await this.#file.truncate(this.#end).catch(() => {});
     }
   }
 
@@ -168,7 +179,8 @@ export class Journal {
   private file: Tape;
   private waiting: Waiting[] = [];
   private lines: number;
-  private kept: number;
+  /** Lines from which on the file is written anew. */
+  private most: number;
   private running: Promise<void> | null = null;
   private renewing: Promise<void> | null = null;
   /** Lines confirmed while a new file is being written; they follow in it before it takes over. */
@@ -183,13 +195,22 @@ export class Journal {
     this.options = options;
     this.file = file;
     this.lines = lines;
-    this.kept = lines;
+    this.most = 2 * lines + this.slack;
+  }
+
+  private get slack(): number {
+    return this.options.slack ?? 20_000;
   }
 
   /** Writes the file anew from the snapshot, so that a torn end never stands before new lines, and opens it. */
   static async open(options: JournalOptions): Promise<Journal> {
     const { file, lines } = await Journal.begin(options);
-    await Journal.takeOver(options.path);
+    try {
+      await Journal.takeOver(options.path);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     return new Journal(options, file, lines);
   }
 
@@ -263,8 +284,11 @@ export class Journal {
       const group = this.waiting;
       this.waiting = [];
       if (group.length > 0) await this.write(group);
-      const isLong = this.lines - this.kept > (this.options.slack ?? 20_000) + this.kept;
-      if (isLong && this.broken === null) this.renewSoon();
+      if (this.broken === null) {
+        // Who waits for a record has heard of it by now.
+        await this.file.makeRoom();
+        if (this.lines > this.most) this.renewSoon();
+      }
       // Each write costs the processor as much as several records: under load they gather a little longer.
       if (group.length >= many) await pause(gathering);
     }
@@ -298,13 +322,14 @@ export class Journal {
   /** Writes the file anew from the snapshot as it is now; answers when it has taken over. */
   async rewrite(): Promise<void> {
     while (this.renewing !== null) await this.renewing;
-    this.renewSoon();
+    this.renewSoon(true);
     await this.renewing;
   }
 
-  private renewSoon(): void {
+  /** `isAsked`: somebody relies on the new file. */
+  private renewSoon(isAsked = false): void {
     if (this.renewing !== null || this.isClosed) return;
-    this.renewing = this.renew()
+    this.renewing = this.renew(isAsked)
       .catch((error) => this.fail(error))
       .finally(() => {
         this.tail = null;
@@ -313,11 +338,22 @@ export class Journal {
   }
 
   /** A new file beside the old one takes over when it has everything that the old one has. */
-  private async renew(): Promise<void> {
+  private async renew(isAsked: boolean): Promise<void> {
     this.tail = [];
     // The snapshot is taken at once; what is confirmed from now on is in the tail.
     const records = [...this.options.snapshot()];
-    const { file, lines } = await Journal.begin({ ...this.options, snapshot: () => records });
+    const begun = await Journal.begin({ ...this.options, snapshot: () => records }).catch(
+      (error: unknown) => {
+        if (isAsked || this.broken !== null) throw error;
+        return null;
+      },
+    );
+    if (begun === null) {
+      // It is only shorter, and the old one has everything: as long as that takes records, nothing is wrong.
+      this.most = this.lines + this.slack;
+      return;
+    }
+    const { file, lines } = begun;
     await new Promise<void>((resolve, reject) => {
       this.between = async () => {
         // No group is under way here, so that the tail is complete.
@@ -327,8 +363,8 @@ export class Journal {
           await Journal.takeOver(this.options.path);
           const before = this.file;
           this.file = file;
-          this.kept = lines;
           this.lines = lines;
+          this.most = 2 * lines + this.slack;
           this.tail = null;
           // Everything in it was on the disk, or was never confirmed.
           await before.close().catch(() => {});
