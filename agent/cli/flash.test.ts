@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
 import { inFolder } from '../disk/testing.ts';
 import { diskFile } from '../flash/testing.ts';
+import { imageListener, listen } from '../source/http-testing.ts';
 import { imageBytes } from '../unpack/testing.ts';
 import { bty, program, start } from './testing.ts';
 
@@ -82,6 +84,22 @@ test('a plan that cannot work exits 1 and names every fault, also with --yes', a
       assert.match(stdout, /needs 5242980 bytes/);
       assert.match(stdout, /There is no disk at \/dev\/none/);
     }
+  });
+});
+
+test('an image whose head says that it is larger than the disk is refused before anything is written', async (context) => {
+  await inFolder(async (folder) => {
+    const small = await diskFile(folder, MiB, 0x5a, 'small');
+    // So large that its end, where it is known that nothing follows, is not looked for over the network.
+    const packed = zstdCompressSync(randomBytes(6 * MiB));
+    const server = await listen(
+      context,
+      imageListener(() => ({ bytes: packed, etag: '"one"', ranges: true })),
+    );
+    const { code, stderr, stdout } = await bty(onto(small, `${server}/disk.img.zst`, '--yes'));
+    assert.equal(code, 1);
+    assert.match(stdout + stderr, /needs at least 6291456 bytes/);
+    assert.ok((await readFile(small)).equals(Buffer.alloc(MiB, 0x5a)), 'nothing was written');
   });
 });
 

@@ -127,12 +127,13 @@ async function run(
   return exitCodeFor(state);
 }
 
-function targetSpecs(values: FlashValues, { plan }: Prepared): TargetSpec[] {
+function targetSpecs(values: FlashValues, { plan, size }: Prepared): TargetSpec[] {
   const { source, imageBytes, image } = plan;
   const common = {
     ...sourcePath(source),
     demanded: { serial: values.expectSerial, size: values.expectSize },
     imageBytes,
+    imageAtLeast: size.atLeast,
     imageName: image,
   };
   return [

@@ -266,6 +266,12 @@ test('a read-only disk, an empty reader and a small disk are told apart', async 
   await assertCodes(against({ devices }, 'sdd', { imageBytes: 4097 }), ['TARGET_TOO_SMALL']);
   await assertCodes(against({ devices }, 'sdd', { imageBytes: 4096 }), []);
   await assertCodes(against({ devices }, 'sdd', { imageBytes: null }), []);
+  const least = { imageBytes: null, imageAtLeast: 4097 };
+  const sentence = /needs at least 4097 bytes/;
+  await assertCodes(against({ devices }, 'sdd', least), ['TARGET_TOO_SMALL'], sentence);
+  await assertCodes(against({ devices }, 'sdd', { imageBytes: null, imageAtLeast: 4096 }), []);
+  // What is known goes before what is counted.
+  await assertCodes(against({ devices }, 'sdd', { imageBytes: 4096, imageAtLeast: 5000 }), []);
 });
 
 test('a disk is recognised by any of its serial numbers, whatever became of the blanks in it', async () => {

@@ -24,8 +24,9 @@ interface CommonTarget {
   readonly demanded?: Pick<ExpectedDisk, 'size' | 'serial'> | undefined;
   /** The file or device that the image is read from, when it is a local one. */
   readonly source?: { readonly path: string } | undefined;
-  /** Bytes that will be written, null when unknown. */
+  /** Bytes that will be written, null when unknown; then at least `imageAtLeast`. */
   readonly imageBytes?: number | null | undefined;
+  readonly imageAtLeast?: number | undefined;
   readonly imageName: string;
 }
 /** A real disk. */
@@ -169,11 +170,21 @@ export function judge(spec: TargetSpec, facts: TargetFacts): readonly Failure[] 
   }
   if (facts.holdsSource) found.push(failure('TARGET_HOLDS_SOURCE', { target, image: spec.imageName }));
   if (facts.readOnly) found.push(failure('TARGET_READ_ONLY', { target }));
-  const imageBytes = spec.imageBytes ?? 0;
-  if (size > 0 && imageBytes > size) {
-    found.push(failure('TARGET_TOO_SMALL', { target, image: spec.imageName, imageBytes, targetBytes: size }));
-  }
+  const small = tooSmall(spec, size);
+  if (size > 0 && small) found.push(small);
   return found;
+}
+
+/** The refusal of an image that has more bytes than the disk; null when it fits, or may fit. */
+export function tooSmall(
+  spec: Pick<CommonTarget, 'path' | 'imageBytes' | 'imageAtLeast' | 'imageName'>,
+  targetBytes: number,
+): Failure | null {
+  const { path: target, imageName: image, imageAtLeast = 0 } = spec;
+  const atLeast = (spec.imageBytes ?? null) === null;
+  const imageBytes = spec.imageBytes ?? imageAtLeast;
+  if (imageBytes <= targetBytes) return null;
+  return failure('TARGET_TOO_SMALL', { target, image, imageBytes, ...(atLeast && { atLeast }), targetBytes });
 }
 
 /** Why a flash of any image onto a disk with these facts would be refused. */

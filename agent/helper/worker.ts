@@ -6,7 +6,7 @@ import { asFailure, ExitCode, type Failure, type FailureReport, failure } from '
 import { Lines } from '../../shared/helper/lines.ts';
 import type { HelperImage, HelperJob, HelperTarget } from '../../shared/helper/protocol.ts';
 import type { HelperOutcome } from '../../shared/helper/reply.ts';
-import type { VirtualTarget } from '../disk/guard.ts';
+import { tooSmall, type VirtualTarget } from '../disk/guard.ts';
 import { openDisk } from '../disk/open.ts';
 import { inspectTarget } from '../disk/target.ts';
 import { flash } from '../flash/flash.ts';
@@ -35,7 +35,7 @@ export class Worker {
   readonly #first = Promise.withResolvers<Begin | 'refused' | 'cancelled'>();
   readonly #rereads = new Map<number, (done: boolean) => void>();
   #join: ((target: FlashTarget) => boolean) | undefined;
-  #plan: Prepared['plan'] | undefined;
+  #prepared: Prepared | undefined;
   /** Disks that were added before the flash began. */
   readonly #early: Given[] = [];
   #broken: FailureReport | undefined;
@@ -131,7 +131,7 @@ export class Worker {
       return this.#ended(asFailure(error));
     }
     try {
-      this.#plan = prepared.plan;
+      this.#prepared = prepared;
       const small = given.flatMap((each) => this.#tooSmall(each) ?? []);
       for (const each of small) this.#refuse('job', each.target, each.failure);
       return small.length > 0 ? 'refused' : await this.#flash(prepared, given);
@@ -246,11 +246,10 @@ export class Worker {
   }
 
   #tooSmall(given: Given): { readonly target: string; readonly failure: Failure } | null {
-    const { imageBytes = null, image = '' } = this.#plan ?? {};
     const { target } = given;
-    const targetBytes = sizeOf(given);
-    if (imageBytes === null || imageBytes <= targetBytes) return null;
-    return { target, failure: failure('TARGET_TOO_SMALL', { target, image, imageBytes, targetBytes }) };
+    const imageName = this.#prepared?.plan.image ?? '';
+    const refusal = tooSmall({ path: target, imageName, ...this.#imageSize }, sizeOf(given));
+    return refusal && { target, failure: refusal };
   }
 
   #target(given: Given): FlashTarget {
@@ -258,8 +257,13 @@ export class Worker {
     const size = sizeOf(given);
     if (given.kind === 'disk') return { target, size, open: async () => given.disk };
     const spec = virtualSpec(target, size, this.#image);
-    const imageBytes = this.#plan?.imageBytes ?? null;
-    return { target, size, open: () => openDisk({ ...spec, imageBytes }) };
+    const sizes = this.#imageSize;
+    return { target, size, open: () => openDisk({ ...spec, ...sizes }) };
+  }
+
+  get #imageSize(): { readonly imageBytes: number | null; readonly imageAtLeast: number } {
+    const { plan, size } = this.#prepared ?? {};
+    return { imageBytes: plan?.imageBytes ?? null, imageAtLeast: size?.atLeast ?? 0 };
   }
 }
 

@@ -69,6 +69,7 @@ async function written(options: JobOptions, onStep: (step: Step) => void): Promi
       allowLoop: options.allowLoop,
       expected: { size: disk.size_bytes, serial: disk.serial, diskseq: disk.diskseq },
       imageBytes: prepared.plan.imageBytes,
+      imageAtLeast: prepared.size.atLeast,
       imageName: plan.image.name,
     };
     const target = {

@@ -34,7 +34,7 @@ export async function probe(
     signal,
   );
   try {
-    const { plan, notes } = prepared;
+    const { plan, size, notes } = prepared;
     const spec: DeviceTarget = {
       kind: 'device',
       path: disk.path,
@@ -42,6 +42,7 @@ export async function probe(
       // The disk that was picked from the list, not whatever is found under its path by now.
       expected: { size: disk.size, serial: disk.serial, diskseq: disk.diskseq },
       imageBytes: plan.imageBytes,
+      imageAtLeast: size.atLeast,
       imageName: plan.image,
       ...(plan.source.kind === 'file' ? { source: { path: plan.source.location } } : {}),
     };
