@@ -95,12 +95,16 @@ describe('faults', { skip }, () => {
       }),
   );
 
-  test('a disk that is too small is refused before anything is written', { timeout }, () =>
-    rack.bound('small', { disk: { bytes: scene.image.bytes - (1 << 20) } }, async (guest, mac) => {
+  test('a disk that is too small is refused before anything is written', { timeout }, async () => {
+    const bytes = scene.image.bytes - (1 << 20);
+    const old = Buffer.alloc(bytes, 0xa5);
+    await writeFile(scene.disk('small').file, old);
+    await rack.bound('small', { disk: { bytes } }, async (guest, mac, disk) => {
       await guest.sees(/FAILED: \S+ needs/, 400, 'refusal');
       await rack.failed(mac, 'preparing', 'TARGET_TOO_SMALL', /needs/);
-    }),
-  );
+      assert.equal(Buffer.compare(await readFile(disk.file), old), 0, 'nothing was written');
+    });
+  });
 
   test('a disk that vanishes is told as vanished', { timeout }, () =>
     rack.bound('vanished', { disk: { ...slowly, bus: 'usb' } }, async (guest, mac) => {
