@@ -430,7 +430,7 @@ for (const moment of [
           const family = [...early, ...(await peer.family())];
           const [keeper] = family;
           assert.ok(keeper, 'the keeper is a child of the worker');
-          if (way === 'cancel') peer.say({ kind: 'cancel' });
+          if (way === 'cancel') peer.sayInTime({ kind: 'cancel' });
           else if (way === 'leave') peer.leave();
           else killIfThere(way === 'kill the worker' ? peer.pid : keeper.pid);
           await peer.ended;

@@ -120,6 +120,13 @@ export class Peer {
     this.write(line);
   }
 
+  /** Says it unless the helper's last word has come meanwhile. */
+  sayInTime(command: HelperCommand): void {
+    const line = this.#conversation?.say(command);
+    assert.ok(line || this.outcome !== undefined, 'the command can be said until the outcome is known');
+    if (line) this.write(line);
+  }
+
   /** Closes the pipe to the helper. */
   leave(): void {
     this.child.stdin?.end();
