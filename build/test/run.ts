@@ -32,9 +32,10 @@ if (only.length === 0) {
   }
 }
 
-/** What starts virtual machines, windows or many processes has the machine to itself, so that its clocks hold. */
-const alone =
-  /^(agent\/tests\/guest\/|app\/tests\/(?!lab(?!window))|build\/media\/tests\/|netboot\/tests\/(pxe|sim)\/)/;
+/** What starts virtual machines keeps one processor busy for minutes; */
+const machines = /^(agent\/tests\/guest|build\/media\/tests|netboot\/tests\/pxe)\//;
+/** what opens windows or makes a rack of simulated machines takes many processes. One of each runs at a time. */
+const windows = /^(app\/tests\/(?!lab(?!window))|netboot\/tests\/sim\/)/;
 
 interface TestEvent {
   readonly name: string;
@@ -81,13 +82,18 @@ async function runFiles(files: readonly string[], concurrency: number): Promise<
 
 const began = performance.now();
 const files = testFiles(root, only);
+const heavy = [machines, windows];
 await runFiles(
-  files.filter((name) => !alone.test(name)),
+  files.filter((name) => !heavy.some((kind) => kind.test(name))),
   Math.max(1, Math.min(2, availableParallelism())),
 );
-await runFiles(
-  files.filter((name) => alone.test(name)),
-  1,
+await Promise.all(
+  heavy.map((kind) =>
+    runFiles(
+      files.filter((name) => kind.test(name)),
+      1,
+    ),
+  ),
 );
 
 if (files.length === 0) failed.push({ title: 'no test file matches', text: only.join(' ') });
