@@ -72,24 +72,31 @@ async function written(options: JobOptions, onStep: (step: Step) => void): Promi
       imageAtLeast: prepared.size.atLeast,
       imageName: plan.image.name,
     };
+    let state: FlashState = idle;
+    let step: Step = 'preparing';
+    const enter = (next: Step): void => {
+      step = next;
+      onStep(next);
+      onState(next, state);
+    };
     const target = {
       target: disk.path,
       size: disk.size_bytes,
-      // udev does not run in the live system, but the kernel may still be looking for partitions.
-      open: () => openDisk(spec, { signal, patience: 10_000 }),
+      open: async () => {
+        // udev does not run in the live system, but the kernel may still be looking for partitions.
+        const opened = await openDisk(spec, { signal, patience: 10_000 });
+        // Whoever reads that a disk was being cleared takes what was on it for lost: not before it could be opened.
+        enter('clearing');
+        return opened;
+      },
     };
     const control = { signal, skipVerify: new AbortController().signal };
-    let state: FlashState = idle;
-    let step: Step = 'preparing';
     const preparing = (performance.now() - began) / 1000;
     for await (const event of flash(prepared.plan, [target], control)) {
       state = advance(state, event);
-      if (event.kind === 'phase') {
-        step = event.phase;
-        onStep(step);
-      }
+      if (event.kind === 'phase' && event.phase !== 'clearing') enter(event.phase);
       if (event.kind === 'notice') onNotice(event.text);
-      if (event.kind === 'progress' || event.kind === 'phase') onState(step, state);
+      if (event.kind === 'progress') onState(step, state);
     }
     return resultOf(options, state, step, preparing);
   } finally {

@@ -248,6 +248,23 @@ test(
 );
 
 test(
+  'a disk that is too small is refused while all is prepared, told, and holds what it held',
+  { skip },
+  setting(async ({ size, appliance, start }) => {
+    await withOldDisk({ size: size - imageSize / 2 }, async (small) => {
+      appliance.plans = [appliance.flashPlan(size - imageSize / 2)];
+      const agent = start();
+      const status = (await appliance.hears('status')) as Status;
+      assert.ok(status.status === 'failed');
+      assert.deepEqual([status.failure.code, status.step], ['TARGET_TOO_SMALL', 'preparing']);
+      await agent.shows(/FAILED: \S+ needs/);
+      assert.ok(isOld(await readFile(small.backing)), 'nothing was written');
+      await agent.kill();
+    });
+  }),
+);
+
+test(
   'an image that is not the one of the plan fails, and the disk looks blank',
   { skip },
   setting(async ({ disk, size, appliance, start }) => {
