@@ -41,6 +41,8 @@ export interface Running {
   readonly ended: Promise<number | null>;
   /** The first line that `wanted` accepts after `skip` others, also of lines already printed. Fails when the program ends before. */
   readonly line: (wanted: (line: string) => boolean, skip?: number) => Promise<string>;
+  /** As `line`, of the lines after the one that it gave before. */
+  readonly next: (wanted: (line: string) => boolean) => Promise<string>;
 }
 
 export class Lab {
@@ -111,7 +113,13 @@ export class Lab {
   }
 
   async close(): Promise<void> {
-    for (const child of this.children) if (child.exitCode === null) child.kill('SIGKILL');
+    const running = this.children.filter(
+      ({ pid, exitCode, signalCode }) => pid !== undefined && exitCode === null && signalCode === null,
+    );
+    // What still runs could write into the folder while that is removed.
+    const ended = running.map((child) => new Promise((resolve) => child.once('exit', resolve)));
+    for (const child of running) child.kill('SIGKILL');
+    await Promise.all(ended);
     for (const space of this.spaces) await ip('netns', 'del', space).catch(() => {});
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -150,10 +158,11 @@ function watch(child: ChildProcess): Running {
       heard();
     });
   });
-  const line = (wanted: (line: string) => boolean, skip = 0) =>
-    new Promise<string>((resolve, reject) => {
+  /** The line that is wanted, and how many there are until then. */
+  const find = (wanted: (line: string) => boolean, skip: number, from: number) =>
+    new Promise<readonly [line: string, until: number]>((resolve, reject) => {
       // A line is looked at once: there can be hundreds of thousands, and a program waits for who reads it.
-      let looked = 0;
+      let looked = from;
       let before = 0;
       const look = () => {
         let found: string | undefined;
@@ -164,7 +173,7 @@ function watch(child: ChildProcess): Running {
         if (found === undefined && !isOver) return;
         listeners.delete(look);
         clearTimeout(late);
-        if (found !== undefined) resolve(found);
+        if (found !== undefined) resolve([found, looked]);
         else reject(new Error(`the program ended before: ${text.slice(-2000)}`));
       };
       const late = setTimeout(() => {
@@ -174,13 +183,23 @@ function watch(child: ChildProcess): Running {
       listeners.add(look);
       look();
     });
-  return { child, output: () => text, ended, line };
+  const line = async (wanted: (line: string) => boolean, skip = 0) => (await find(wanted, skip, 0))[0];
+  let last: Promise<number> = Promise.resolve(0);
+  const next = async (wanted: (line: string) => boolean) => {
+    const from = last;
+    const found = from.then((start) => find(wanted, 0, start));
+    last = found.then(
+      ([, until]) => until,
+      () => from,
+    );
+    return (await found)[0];
+  };
+  return { child, output: () => text, ended, line, next };
 }
 
 /** The server of `stand.ts` in a namespace, and its answers. */
 export class Stand {
   readonly running: Running;
-  private answers = 0;
 
   private constructor(running: Running) {
     this.running = running;
@@ -202,8 +221,7 @@ export class Stand {
 
   /** The next answer, `{done}` or `{failed}`. */
   async answer(): Promise<Record<string, unknown>> {
-    const index = this.answers++;
-    const line = await this.running.line((text) => /^\{"(done|failed)"/.test(text), index);
+    const line = await this.running.next((text) => /^\{"(done|failed)"/.test(text));
     return JSON.parse(line) as Record<string, unknown>;
   }
 
