@@ -182,7 +182,9 @@ export class Link {
         else done(error);
       },
       (error, full) => {
-        const cause = full ? 'the kernel keeps no more neighbours; see bty-web doctor' : error.message;
+        const cause = full
+          ? `the queue of ${this.options.device} is full, or the kernel keeps no more neighbours; see bty-web doctor`
+          : error.message;
         this.options.complain(`${formatAddress(to.address)}:${to.port} is not reached: ${cause}`);
       },
     );

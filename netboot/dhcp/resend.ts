@@ -10,7 +10,7 @@ export type Attempt = (done: (error: Error | null) => void) => void;
 
 /**
  * When more machines are here than the kernel keeps neighbours (arp(7) gc_thresh3), it refuses even to send broadcasts
- * with ENOBUFS, until it has forgotten some of them: within seconds.
+ * with ENOBUFS, until it has forgotten some of them: within seconds. The same when the queue of the interface is full.
  */
 export class Resend {
   readonly #most: number;

@@ -6,6 +6,9 @@ import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { loadKoffi } from './addon.ts';
 
 // socket(2), socket(7), ip(7)
+const IPPROTO_IP = 0;
+const IP_RECVERR = 11;
+const SO_ERROR = 4;
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
@@ -44,6 +47,7 @@ interface Library {
   readonly koffi: Koffi;
   readonly socket: Call;
   readonly setsockopt: Call;
+  readonly getsockopt: Call;
   readonly bind: Call;
   readonly close: Call;
   readonly ioctl: Call;
@@ -63,6 +67,7 @@ function library(): Library {
     koffi,
     socket: libc.func('socket', 'int', ['int', 'int', 'int']),
     setsockopt: libc.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'uint32_t']),
+    getsockopt: libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']),
     bind: libc.func('bind', 'int', ['int', 'void *', 'uint32_t']),
     close: libc.func('close', 'int', ['int']),
     sendto: libc.func('sendto', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'uint32_t']),
@@ -221,25 +226,43 @@ export class DatagramReader {
   }
 }
 
-/** sendto(2): datagrams that go out at once. Through Node.js each costs several times as much. */
+const on = Uint8Array.of(1, 0, 0, 0);
+const off = Uint8Array.of(0, 0, 0, 0);
+
+/**
+ * sendto(2): datagrams that go out at once. Through Node.js each costs several times as much.
+ *
+ * Linux drops a datagram that it has no room for (a full queue of the interface, a full table of neighbours) and calls
+ * it sent, unless the socket wants to hear of errors (ip(7) IP_RECVERR). Then it also hears of every ICMP error that any
+ * of its peers ever causes, which would have to be read; so it wants that only while it sends.
+ */
 export class DatagramWriter {
   readonly #descriptor: number;
-  readonly #sendto: Call;
+  readonly #library: Library;
   readonly #place = Buffer.alloc(16);
+  readonly #error = Buffer.alloc(4);
+  readonly #length = Uint8Array.of(4, 0, 0, 0);
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor;
-    this.#sendto = library().sendto;
+    this.#library = library();
     this.#place.writeUInt16LE(AF_INET, 0);
   }
 
-  /** To an IPv4 address as a number. Null when it went out, else why not: EAGAIN where it would have to wait. */
+  /** To an IPv4 address as a number. Null when it went out, else why not: EAGAIN where it would have to wait, ENOBUFS. */
   send(bytes: Uint8Array, address: number, port: number): NodeJS.ErrnoException | null {
     // struct sockaddr_in of ip(7): port and address in network order.
     this.#place.writeUInt16BE(port, 2);
     this.#place.writeUInt32BE(address, 4);
-    const sent = this.#sendto(this.#descriptor, bytes, bytes.length, MSG_DONTWAIT, this.#place, 16);
-    return sent === -1 ? lastError('sendto') : null;
+    const { sendto, setsockopt, getsockopt } = this.#library;
+    const descriptor = this.#descriptor;
+    setsockopt(descriptor, IPPROTO_IP, IP_RECVERR, on, 4);
+    const sent = sendto(descriptor, bytes, bytes.length, MSG_DONTWAIT, this.#place, 16);
+    const error = sent === -1 ? lastError('sendto') : null;
+    // Turned off, it forgets what it heard but the last one, which is forgotten by asking for it.
+    setsockopt(descriptor, IPPROTO_IP, IP_RECVERR, off, 4);
+    getsockopt(descriptor, SOL_SOCKET, SO_ERROR, this.#error, this.#length);
+    return error;
   }
 }
 
