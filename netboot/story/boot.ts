@@ -104,6 +104,28 @@ export function beginsNew(boot: Boot | null, step: Step): boolean {
   return firmware && reached(boot, 'script') && step.at - boot.lastAt > 5000;
 }
 
+/** How long the agent of a machine may have gone unheard while the appliance was away, in milliseconds. */
+const away = 86_400_000;
+const ofAgent: ReadonlySet<StepKind> = new Set([
+  ...(['agent', 'plan', 'inventory', 'write', 'verify', 'reboot', 'done', 'failed'] as const),
+]);
+const ofKernel: ReadonlySet<StepKind> = new Set(['file', 'token']);
+
+/**
+ * Whether `step` goes on with a boot of which only the database knows, as when the appliance was started anew in the
+ * middle of it. What firmware asks for may as well be the next boot; what the agent tells cannot.
+ */
+export function goesOn(boot: Boot, step: Step): boolean {
+  const age = step.at - boot.lastAt;
+  const isImage = step.kind === 'file' && step.role === 'image';
+  if (isImage || ofAgent.has(step.kind)) {
+    const isLast = step.kind === 'done' || step.kind === 'reboot';
+    return age <= away && (isLast || !reached(boot, 'done'));
+  }
+  if (wantsBoot(step)) return false;
+  return age <= silence && !reached(boot, ofKernel.has(step.kind) ? 'agent' : 'kernel');
+}
+
 export function newBoot(step: Step): Boot {
   const mac = step.mac ?? '';
   const empty: Boot = { mac, startedAt: step.at, lastAt: step.at, stage: 'asked', steps: [], dropped: 0 };

@@ -81,6 +81,37 @@ test('a boot is told over HTTP step by step, survives a restart, and its packets
   assert.match(metrics, /bty_boots_total/);
 });
 
+test('a boot goes on where it was when the appliance starts anew in the middle of it, and what comes next is another', async (context) => {
+  const first = await startTestAppliance(context);
+  const who = { mac, address: '10.0.0.50' };
+  const before = witnessOf(first.services);
+  const flash: StepNews = { kind: 'script', script: 'machine', action: 'flash', reason: 'test' };
+  for (const step of [discover, flash, { kind: 'agent', version: '1' }] as const satisfies StepNews[])
+    before.step({ at: Date.now(), ...who, ...step });
+  before.step({ at: Date.now(), ...who, kind: 'write', bytes: 1, total: 3 });
+  await first.close();
+  const second = await startTestAppliance(context, { stateDir: first.stateDir });
+  const after = witnessOf(second.services);
+  after.step({ at: Date.now(), ...who, kind: 'write', bytes: 2, total: 3 });
+  after.step({ at: Date.now(), ...who, kind: 'verify', bytes: 3, total: 3 });
+  const [only, ...others] = (await (await second.askAdmin(`/machines/${mac}/boots`)).json()) as {
+    id: number;
+  }[];
+  const whole = await get(second.askAdmin(`/boots/${only?.id}`));
+  const kinds = (whole.steps as { kind: string }[]).map(({ kind }) => kind);
+  assert.deepEqual([kinds, others], [['discover', 'script', 'agent', 'write', 'verify'], []]);
+  await second.close();
+  const third = await startTestAppliance(context, { stateDir: first.stateDir });
+  // A script for what is flashed already, and nothing else before it, is of another boot.
+  const last = witnessOf(third.services);
+  last.step({ at: Date.now(), ...who, ...flash });
+  const list = (await (await third.askAdmin(`/machines/${mac}/boots`)).json()) as { stage: string }[];
+  assert.deepEqual(
+    list.map(({ stage }) => stage),
+    ['script', 'verifying'],
+  );
+});
+
 test('a fetched script and a stranger with random addresses leave their boots, within bounds', async (context) => {
   const web = await startTestAppliance(context);
   assert.equal((await web.ask(`/pxe/${mac}`)).status, 200);

@@ -2,7 +2,7 @@
 import type { Hub } from '../events/hub.ts';
 import type { Database } from '../store/database.ts';
 import type { AddressBook } from './addresses.ts';
-import { type Boot, beginsNew, newBoot, reached, wantsBoot, withStep } from './boot.ts';
+import { type Boot, beginsNew, goesOn, newBoot, reached, wantsBoot, withStep } from './boot.ts';
 import { type Diagnosis, diagnose } from './diagnose.ts';
 import type { Captured } from './pcap.ts';
 import type { Datagram, Step, Who, Witness } from './step.ts';
@@ -78,21 +78,30 @@ export class Story implements Witness {
     )
       return;
     if (current) this.#settle(current);
-    const fresh: Current = {
-      boot: newBoot(step),
-      id: null,
-      waiting: [],
-      datagrams: 0,
-      bytes: 0,
-      told: '',
-    };
+    const kept = current ? null : this.#kept(mac, step);
+    const next = kept
+      ? { ...kept, boot: withStep(kept.boot, step) }
+      : { boot: newBoot(step), id: null, waiting: [], datagrams: 0, bytes: 0, told: '' };
     this.#current.delete(mac);
-    this.#current.set(mac, fresh);
-    for (const one of this.#early.get(mac) ?? []) this.#capture(fresh, one);
+    this.#current.set(mac, next);
+    for (const one of this.#early.get(mac) ?? []) this.#capture(next, one);
     this.#early.delete(mac);
-    this.#changed(fresh);
+    this.#changed(next);
     this.#forget();
   };
+
+  /** The boot that `step` goes on with, of which only the database knows. */
+  #kept(mac: string, step: Step): Current | null {
+    // Of those the database is not asked, however many ask at once: they begin a boot.
+    if (wantsBoot(step)) return null;
+    this.#needs.database.flush();
+    const [found] = this.store.list(mac, 1);
+    if (!found || !goesOn(found, step)) return null;
+    const { id, ...boot } = found;
+    const captured = this.store.datagrams(id);
+    const bytes = captured.reduce((sum, { payload }) => sum + payload.length, 0);
+    return { boot, id, waiting: [], datagrams: captured.length, bytes, told: '' };
+  }
 
   /** Datagrams come before the step that they make, so the last few of a machine wait for its boot. */
   #early = new Map<string, Captured[]>();
