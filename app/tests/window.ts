@@ -62,13 +62,18 @@ export async function openApp(options: OpenOptions = {}): Promise<Opened> {
   }
 }
 
-function launch(
+/** Now and then this Electron breaks the moment its debugger is attached, before a line of the app has run. */
+const breaksAtFirst = (error: unknown) =>
+  error instanceof Error && /failed to launch[^]*Debugger attached[^]*signal=SIGSEGV/.test(error.message);
+
+async function launch(
   executable: string,
   data: string,
   display: Display,
   options: OpenOptions,
+  tries = 3,
 ): Promise<ElectronApplication> {
-  return _electron.launch({
+  const launched = _electron.launch({
     executablePath: executable,
     args: [
       // As root Chromium has no sandbox; nobody looks at this screen, so nothing needs to be drawn fast.
@@ -80,6 +85,10 @@ function launch(
     ],
     env: { ...environment(display), ...options.environment } as Record<string, string>,
     timeout: patience,
+  });
+  return launched.catch((error: unknown) => {
+    if (tries === 1 || !breaksAtFirst(error)) throw error;
+    return launch(executable, data, display, options, tries - 1);
   });
 }
 
