@@ -64,7 +64,7 @@ export async function openApp(options: OpenOptions = {}): Promise<Opened> {
 
 /** Now and then this Electron breaks the moment its debugger is attached, before a line of the app has run. */
 const breaksAtFirst = (error: unknown) =>
-  error instanceof Error && /failed to launch[^]*Debugger attached[^]*signal=SIGSEGV/.test(error.message);
+  error instanceof Error && /failed to launch.*Debugger attached.*signal=SIGSEGV/s.test(error.message);
 
 async function launch(
   executable: string,
