@@ -2,13 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server as Door, Socket } from 'node:net';
 import cookie from '@fastify/cookie';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Method, Operation } from '../../shared/contract/operation.ts';
 import { failure } from '../../shared/failure.ts';
 import type { Services } from '../services.ts';
 import { authority } from './authority.ts';
+import { moreHands } from './hands.ts';
 import { refuseForeignSites } from './origin.ts';
 import { Problem, tell } from './problem.ts';
 import { routePath } from './route.ts';
@@ -204,6 +205,8 @@ function patternOf(path: string): RegExp {
 
 export interface Listening {
   readonly server: Server;
+  /** Others that take connections for it. */
+  readonly more: readonly Door[];
   readonly plane: Plane;
   readonly address: string;
   readonly port: number;
@@ -219,6 +222,8 @@ export interface ListenOptions {
 }
 
 const mostConnections = 8192;
+/** Connections that wait to be taken, as many as Linux lets wait (net.core.somaxconn). */
+const backlog = 4096;
 const mostPerAddress = 4096;
 
 /** Milliseconds that the rest of a request has to come, once it is answered. */
@@ -255,14 +260,18 @@ export async function listen(app: FastifyInstance, options: ListenOptions): Prom
   };
   const server = tls ? createSecureServer({ ...limits, ...tls }, receive) : createServer(limits, receive);
   server.maxHeadersCount = 100;
-  server.maxConnections = mostConnections;
+  let open = 0;
   const byAddress = new Tally();
   server.on('connection', (socket: Socket) => {
     const address = neighbourhood(socket.remoteAddress);
     // One address leaves room for all others.
-    if (byAddress.of(address) >= mostPerAddress) return void socket.destroy();
+    if (open >= mostConnections || byAddress.of(address) >= mostPerAddress) return void socket.destroy();
+    open++;
     byAddress.add(address);
-    socket.once('close', () => byAddress.remove(address));
+    socket.once('close', () => {
+      open--;
+      byAddress.remove(address);
+    });
   });
   // Answers that nobody reads and uploads that stop are cut after this much silence.
   server.setTimeout(120_000);
@@ -273,24 +282,22 @@ export async function listen(app: FastifyInstance, options: ListenOptions): Prom
       const name = 'TCP';
       reject(taken ? failure('PORT_TAKEN', { protocol: name, address: host, port, holder }, error) : error);
     });
-    server.listen({ host, port, backlog: 1024 }, resolve);
+    server.listen({ host, port, backlog }, resolve);
   });
   const bound = server.address() as AddressInfo;
-  return { server, plane, address: bound.address, port: bound.port, secure: tls !== null };
+  const more = await moreHands(server, backlog, tls === null);
+  return { server, more, plane, address: bound.address, port: bound.port, secure: tls !== null };
 }
 
 /** Takes no new requests, waits up to `patience` milliseconds for those that run, then ends them. */
 export async function stopListening(listening: readonly Listening[], patience: number): Promise<void> {
   await Promise.all(
-    listening.map(({ server }) => {
-      return new Promise<void>((resolve) => {
-        const timer = setTimeout(() => server.closeAllConnections(), patience);
-        server.close(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-        server.closeIdleConnections();
-      });
+    listening.map(async ({ server, more }) => {
+      const timer = setTimeout(() => server.closeAllConnections(), patience);
+      const closed = [server, ...more].map((one) => new Promise((resolve) => one.close(resolve)));
+      server.closeIdleConnections();
+      await Promise.all(closed);
+      clearTimeout(timer);
     }),
   );
 }

@@ -19,6 +19,8 @@ const SO_BROADCAST = 6;
 const SO_RCVBUF = 8;
 const SO_BINDTODEVICE = 25;
 const SO_RCVBUFFORCE = 33;
+// fcntl(2)
+const F_DUPFD_CLOEXEC = 1030;
 // recv(2)
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
@@ -50,6 +52,7 @@ interface Library {
   readonly getsockopt: Call;
   readonly bind: Call;
   readonly close: Call;
+  readonly fcntl: Call;
   readonly ioctl: Call;
   readonly recvfrom: Call;
   readonly sendto: Call;
@@ -72,6 +75,8 @@ function library(): Library {
     close: libc.func('close', 'int', ['int']),
     sendto: libc.func('sendto', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'uint32_t']),
     recvfrom: libc.func('recvfrom', 'long', ['int', 'void *', 'size_t', 'int', 'void *', 'void *']),
+    // fcntl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its one long alike.
+    fcntl: libc.func('fcntl', 'int', ['int', 'int', 'long']),
     // ioctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its one pointer alike.
     ioctl: libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']),
     // prctl is variadic in C; the calling conventions of x86-64 and arm64 Linux pass its longs alike.
@@ -264,6 +269,11 @@ export class DatagramWriter {
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, this.#error, this.#length);
     return error;
   }
+}
+
+/** Another descriptor of the same file or socket, which programs that are started do not get (fcntl(2)). */
+export function duplicate(descriptor: number): number {
+  return checked('fcntl', library().fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
 }
 
 /** close(2) */
