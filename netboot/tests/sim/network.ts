@@ -28,6 +28,15 @@ export interface Report {
   >;
 }
 
+export interface Taken {
+  /** Most bytes at once, and seconds of processor time. */
+  readonly memory: number;
+  readonly processor: number;
+  /** Lost before they were read, since their queue was full. */
+  readonly datagrams: number;
+  readonly connections: number;
+}
+
 export class SimNetwork {
   readonly #folder: string;
   readonly #server: string;
@@ -148,15 +157,37 @@ export class SimNetwork {
     await this.#appliance(dhcp);
   }
 
-  /** Runs `bty-sim` as the lab admin. */
+  /** What the appliance took so far, and what the kernel had no room for before it. */
+  async taken(): Promise<Taken> {
+    const pid = this.#served?.child.pid;
+    if (pid === undefined) throw new Error('nothing serves');
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const memory = Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+    // proc(5): the name stands in parentheses; utime and stime are the 12th and 13th field after it, in hundredths.
+    const times = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ');
+    const processor = (Number(times[11]) + Number(times[12])) / 100;
+    const counters = ['/proc/net/snmp', '/proc/net/netstat'];
+    const { stdout } = await ip('netns', 'exec', this.#server, 'cat', ...counters);
+    // proc(5): of each group a line of names, and one of values.
+    const counted = (group: string, name: string) => {
+      const lines = [...stdout.matchAll(new RegExp(`^${group}: (.*)$`, 'gm'))];
+      const [names = [], values = []] = lines.map(([, text = '']) => text.split(' '));
+      return Number(values[names.indexOf(name)]);
+    };
+    const datagrams = counted('Udp', 'RcvbufErrors');
+    return { memory, processor, datagrams, connections: counted('TcpExt', 'ListenOverflows') };
+  }
+
+  /** Runs `bty-sim`, as the lab admin who binds an image to the machines, or only until they have a plan. */
   async simulate(
     machines: number,
     over: number,
-    { powerOns = 1, together = Number.POSITIVE_INFINITY } = {},
+    { powerOns = 1, together = Number.POSITIVE_INFINITY, until = 'deployed' as 'deployed' | 'plan' } = {},
   ): Promise<Report> {
     const counts = ['--machines', String(machines), '--over', String(over), '--interface', 'lab1'];
     counts.push('--power-ons', String(powerOns), '--together', String(together));
-    const admin = ['--appliance', 'http://10.77.0.1:8080', '--password', password];
+    const admin =
+      until === 'deployed' ? ['--appliance', 'http://10.77.0.1:8080', '--password', password] : [];
     const program = [...node, join(import.meta.dirname, 'main.ts'), ...counts, ...admin];
     const { stdout, stderr } = await run('ip', ['netns', 'exec', this.#clients, ...program], {
       maxBuffer: 1 << 24,
