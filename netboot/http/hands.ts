@@ -31,6 +31,8 @@ export async function moreHands(server: Server, backlog: number, halfOpen: boole
         one.once('error', reject);
         one.listen({ fd: duplicate(descriptor) }, backlog, resolve);
       });
+      // Without a descriptor to spare nobody is let in; who waits is taken once there is one.
+      one.on('error', () => {});
       more.push(one);
     }
   } catch {

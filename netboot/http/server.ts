@@ -284,6 +284,8 @@ export async function listen(app: FastifyInstance, options: ListenOptions): Prom
     });
     server.listen({ host, port, backlog }, resolve);
   });
+  // Without a descriptor to spare accept(2) fails; who waits is taken once there is one.
+  server.on('error', () => {});
   const bound = server.address() as AddressInfo;
   const more = await moreHands(server, backlog, tls === null);
   return { server, more, plane, address: bound.address, port: bound.port, secure: tls !== null };
