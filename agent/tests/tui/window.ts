@@ -141,15 +141,27 @@ export class Window {
     return (await readFile(join(this.#folder, 'sent'))).toString('latin1');
   }
 
-  /** Moves the cursor onto the disk at `path`. */
+  /** Moves the cursor onto the disk at `path`: from the top to the bottom, and from the top again. */
   async toDisk(path: string): Promise<void> {
     const row = new RegExp(`^>.. ?${path} `, 'm');
+    const cursor = (shown: string) => /^>.. ?\/dev\/\S+/m.exec(shown)?.[0];
     await this.press('2', 'Home');
     await this.until(`the cursor is on ${path}`, async () => {
-      if (row.test(await this.screen())) return true;
+      const before = await this.screen();
+      if (row.test(before)) return true;
       await this.press('Down');
+      if (!(await this.#moves(before, cursor))) await this.press('Home');
       return null;
     });
+  }
+
+  /** Whether what `of` finds on the screen becomes another one within a second: a screen follows its keys later. */
+  async #moves(before: string, of: (shown: string) => string | undefined): Promise<boolean> {
+    for (let looks = 0; looks < 20; looks++) {
+      if (of(await this.screen()) !== of(before)) return true;
+      await pause(50);
+    }
+    return false;
   }
 
   /** Picks the first image, when `image` is on the screen, and the disk at `path`, and writes. */
